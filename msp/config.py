@@ -1,0 +1,322 @@
+"""The run's configuration: one YAML file, checked whole before any work starts.
+
+Unknown keys are refused with the nearest known key; rules across sections are
+in :meth:`RunConfig._check_across_sections`. Nothing here imports torch or ray.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from msp.errors import ConfigError, did_you_mean
+
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+
+
+class Section(BaseModel):
+    """A section of the config: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class TaskConfig(Section):
+    """What is labelled, and which examples are seed, dev and test."""
+
+    name: Literal["jsonl", "nlupp"] = Field(description="the task's reader")
+    path: str = Field(
+        description="data file (jsonl) or folder (nlupp); sample:front_desk ships with the project"
+    )
+    ontology: str | None = Field(None, description="ontology file; beside the data file by default")
+    domain: str | None = Field(None, description="one domain of the ontology (required by nlupp)")
+    setting: Literal["full", "fold20", "fold10", "cross"] = Field(
+        "full", description="nlupp: train on one fold, on two, on the other domain; jsonl: full"
+    )
+    fold: NonNegativeInt = Field(0, description="which fold is the seed data (fold20, fold10)")
+    max_seed_examples: PositiveInt | None = Field(
+        None, description="few-shot: at most this many, drawn by seed"
+    )
+    dev_fraction: Fraction = Field(
+        0.2,
+        description="share of the training part held out as dev where the data names no dev split",
+    )
+
+
+class ModelConfig(Section):
+    """The frozen LM: any causal or seq2seq checkpoint."""
+
+    name: str = Field("builtin", description="builtin, a local path, or a hub id")
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    trust_remote_code: bool = Field(False, description="run code that the checkpoint brings")
+
+
+class PromptsConfig(Section):
+    """Sizes, initialisation and mixture of the soft prompts, and the text after them."""
+
+    instruction_length: PositiveInt = 32
+    attribute_length: PositiveInt = 8
+    mixture: Literal["concat", "pooling"] = "concat"
+    init: Literal["description", "vocabulary", "noise"] = Field(
+        "description",
+        description="how attribute prompts start; the instruction prompt starts from its text (or noise)",
+    )
+    num_exemplars: NonNegativeInt = 2
+    exemplar_pool_size: PositiveInt = Field(
+        10, description="drawn from this many best by attribute overlap"
+    )
+    attributes_in_text: bool = Field(
+        True, description="name the attributes in the text after the soft prompts, too"
+    )
+
+
+class TuneConfig(Section):
+    """Prompt tuning: Ray Train workers, each with the frozen LM, under DeepSpeed."""
+
+    num_epochs: NonNegativeInt = Field(12, description="0 leaves the prompts as initialised")
+    batch_size: PositiveInt = Field(16, description="examples per optimiser step, over all workers")
+    learning_rate: PositiveFloat = 0.01
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    warmup_fraction: Fraction = 0.1
+    patience: PositiveInt = Field(
+        4, description="epochs without a better dev score before stopping"
+    )
+    select_by: Literal["dev_loss", "dev_bleu"] = "dev_bleu"
+    max_dev_generations: NonNegativeInt = Field(
+        64, description="dev examples generated for BLEU each epoch; 0 for none"
+    )
+    num_workers: PositiveInt = 1
+    gpus_per_worker: NonNegativeInt = 0
+    cpus_per_worker: PositiveInt = 1
+    zero_stage: Literal[0, 1, 2, 3] = 0
+    offload: Literal["none", "cpu"] = "none"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    max_failures: NonNegativeInt = Field(
+        3, description="worker failures survived before the run fails"
+    )
+
+
+class GenerateConfig(Section):
+    """The plan, the engine and its sampling."""
+
+    method: Literal["msp"] = "msp"
+    engine: Literal["hf", "scripted"] = "hf"
+    units_per_seed_example: PositiveInt = 1
+    num_candidates_per_unit: PositiveInt = 5
+    units_per_shard: PositiveInt = Field(32, description="units that commit together as one object")
+    temperature: PositiveFloat = 0.8
+    top_k: NonNegativeInt = Field(0, description="0 keeps the whole vocabulary")
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    repetition_penalty: PositiveFloat = 1.0
+    max_new_tokens: PositiveInt = 64
+    batch_size: PositiveInt = Field(32, description="units in one forward pass")
+
+
+class DenoiseConfig(Section):
+    """Noise scores and the keep rule."""
+
+    encoder: str = Field(
+        "minilm", description="minilm (all-MiniLM-L6-v2) or a local path or hub id"
+    )
+    num_kept_per_unit: PositiveInt = 4
+    frequency_weight: Fraction = Field(
+        0.5, description="weight of attribute frequency; the rest is distance to the seed example"
+    )
+    max_noise_score: PositiveFloat = Field(0.6, description="drop above this")
+    require_values: bool = Field(
+        True, description="drop where an asked slot value is missing from the text"
+    )
+    max_drop_rate: Fraction = Field(
+        0.98, description="stop the run when more than this share is dropped"
+    )
+    drop_rate_window: PositiveInt = Field(
+        1000, description="candidates over which the drop rate is watched"
+    )
+
+
+class StudentConfig(Section):
+    """The downstream model, trained on seed examples and on seed + synthetic."""
+
+    kind: Literal["head", "finetune"] = "head"
+    encoder: str = Field(
+        "minilm", description="body of the student: minilm, a local path or hub id"
+    )
+    num_seeds: PositiveInt = Field(
+        3, description="trainings of each kind, for mean and standard deviation"
+    )
+    num_steps: PositiveInt = 600
+    batch_size: PositiveInt = 32
+    learning_rate: PositiveFloat = 1e-3
+    encoder_learning_rate: PositiveFloat = Field(1e-4, description="finetune only")
+    hidden_size: PositiveInt = Field(512, description="units of the head")
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    synthetic_weight: PositiveFloat = Field(
+        0.5, description="weight of a synthetic example; a seed example weighs 1"
+    )
+    num_workers: PositiveInt = 1
+    gpus_per_worker: NonNegativeInt = 0
+
+
+class ClusterConfig(Section):
+    """Where it runs. Not part of what defines a run: any cluster may continue it."""
+
+    address: str | None = Field(None, description="Ray address; none starts a local Ray")
+    min_generators: PositiveInt = 1
+    max_generators: PositiveInt = 1
+    cpus_per_generator: PositiveFloat = 1
+    gpus_per_generator: Annotated[float, Field(ge=0.0)] = 0
+    num_scorers: PositiveInt = 1
+    cpus_per_scorer: PositiveFloat = 0.5
+    gpus_per_scorer: Annotated[float, Field(ge=0.0)] = 0
+    s3_endpoint_url: str | None = Field(
+        None, description="for MinIO, Ceph, R2; none uses the AWS setting"
+    )
+
+
+class RunConfig(Section):
+    """One run: its sections, where its output goes and the seed of all that is random."""
+
+    output_uri: str = Field(description="file:// or plain path, or s3://bucket/prefix")
+    seed: int = 13
+    task: TaskConfig
+    model: ModelConfig = ModelConfig()
+    prompts: PromptsConfig = PromptsConfig()
+    tune: TuneConfig = TuneConfig()
+    generate: GenerateConfig = GenerateConfig()
+    denoise: DenoiseConfig = DenoiseConfig()
+    student: StudentConfig = StudentConfig()
+    cluster: ClusterConfig = ClusterConfig()
+
+    @model_validator(mode="after")
+    def _check_across_sections(self) -> RunConfig:
+        made, kept = self.generate.num_candidates_per_unit, self.denoise.num_kept_per_unit
+        if made < kept:
+            raise ValueError(
+                f"generate.num_candidates_per_unit is {made}, but denoise.num_kept_per_unit is {kept}; "
+                "over-generate at least as many as you keep."
+            )
+        if self.cluster.max_generators < self.cluster.min_generators:
+            raise ValueError(
+                f"cluster.max_generators is {self.cluster.max_generators}, but cluster.min_generators "
+                f"is {self.cluster.min_generators}; the pool grows from min to max."
+            )
+        if self.tune.batch_size % self.tune.num_workers:
+            raise ValueError(
+                f"tune.batch_size is {self.tune.batch_size}, which {self.tune.num_workers} workers cannot "
+                "share evenly; use a multiple of tune.num_workers."
+            )
+        if self.tune.select_by == "dev_bleu" and not self.tune.max_dev_generations:
+            raise ValueError(
+                "tune.select_by is dev_bleu, but tune.max_dev_generations is 0; generate some or select by dev_loss."
+            )
+        if self.task.name == "nlupp" and self.task.domain is None:
+            raise ValueError("task.domain is not set; nlupp has the domains banking and hotels.")
+        if self.task.name == "jsonl" and self.task.setting != "full":
+            raise ValueError(
+                f"task.setting is {self.task.setting}, which only nlupp knows; jsonl has: full."
+            )
+        return self
+
+    def defining(self) -> dict[str, Any]:
+        """Return what makes two runs the same: all but where the output goes and where it runs."""
+        return self.model_dump(mode="json", exclude={"output_uri", "cluster"})
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the config of a YAML file with ``section.key=value`` overrides applied.
+
+    Args:
+        path: the YAML file.
+        overrides: each ``section.key=value``, the value read as YAML.
+
+    Raises:
+        ConfigError: the file is not there, is no YAML mapping, names an unknown
+            key, or breaks a rule; the message lists every fault.
+    """
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not YAML ({error}).") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: holds {type(tree).__name__}, not a mapping of sections.")
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return RunConfig.model_validate(tree)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_fault(fault)}" for fault in error.errors())
+        raise ConfigError(f"{path}:\n{faults}") from error
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override}: write section.key=value.")
+    *parents, leaf = key.strip().split(".")
+    node = tree
+    for name in parents:
+        child = node.setdefault(name, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {name} is a value, not a section.")
+        node = child
+    try:
+        node[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML ({error}).") from error
+
+
+def _fault(fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{where} is not a known key{did_you_mean(str(fault['loc'][-1]), _known_keys(fault['loc']))}"
+    if fault["type"] == "missing":
+        return f"{where} is required and has no default."
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
+    return f"{where} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = RunConfig
+    for part in loc[:-1]:
+        annotation = model.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def fingerprint(config: RunConfig, *, content: dict[str, str]) -> dict[str, str]:
+    """Return one short hash per thing that defines a run, so that a refusal can name what differs.
+
+    Args:
+        config: the resolved config.
+        content: further hashes, such as of the seed examples and of the frozen LM's weights.
+
+    Returns:
+        dotted config key (or content name) -> hash.
+    """
+    leaves = {
+        f"{section}.{key}" if isinstance(value, dict) else section: leaf
+        for section, value in config.defining().items()
+        for key, leaf in (value.items() if isinstance(value, dict) else [("", value)])
+    }
+    hashed = {key: _short_hash(json.dumps(leaf, sort_keys=True)) for key, leaf in leaves.items()}
+    return {**hashed, **content}
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,188 @@
+"""The records that travel from stage to stage, and their Arrow columns.
+
+One type per thing, frozen, without torch, so that a reader of the store needs
+nothing but this file to understand it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+
+Split = Literal["seed", "dev", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One label, or one slot, that the task knows.
+
+    Args:
+        name: as it stands in the data.
+        description: a sentence that defines it; the name in words where none is given.
+        is_slot: true where it carries values (a slot), false where it is a label.
+    """
+
+    name: str
+    description: str
+    is_slot: bool = False
+
+    @property
+    def words(self) -> str:
+        """The name as a person would write it: ``check_in`` -> ``check in``."""
+        return " ".join(self.name.replace("_", " ").replace("-", " ").split()).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A labelled text: a seed example, a dev or test example, or a kept candidate.
+
+    Args:
+        uid: unique within the task and stable between runs (file and line, or fold and index).
+        text: the utterance.
+        attributes: label names, in the ontology's order.
+        values: slot name -> the strings of the text that fill it, slots in the ontology's order.
+        domain: the ontology's domain that the example belongs to.
+    """
+
+    uid: str
+    text: str
+    attributes: tuple[str, ...] = ()
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    domain: str = "general"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """What one generation must carry: labels, slot values and a domain."""
+
+    attributes: tuple[str, ...]
+    values: Mapping[str, tuple[str, ...]]
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One constraint with its exemplars and its candidates: the piece of work that is done once.
+
+    Args:
+        id: position in the plan; together with config and seeds it determines all the rest.
+        round: 0 for the first plan; later rounds fill what is short.
+        method: which method planned it.
+        seed_uid: the seed example that the constraint was taken from.
+        constraint: what every candidate must carry.
+        exemplars: seed examples shown in the context, the nearest to the constraint last.
+        num_candidates: how many candidates are generated.
+        random_seed: start of the unit's random stream; candidate k uses stream ``random_seed + k``.
+    """
+
+    id: int
+    round: int
+    method: str
+    seed_uid: str
+    constraint: Constraint
+    exemplars: tuple[Example, ...]
+    num_candidates: int
+    random_seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """One raw text from an engine, before it is judged."""
+
+    text: str
+    num_tokens: int
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A generated text with its verdict.
+
+    Args:
+        candidate_id: ``unit id * 2**16 + index in the unit``: unique in the run.
+        text: the candidate.
+        target: its linearised labels, as the task's student reads them.
+        kept: the verdict.
+        reason: why it was dropped; None where it was kept.
+        noise_score: distance from what was asked, higher is worse; NaN where a lexical rule came first.
+        similarity: cosine to the unit's seed example; NaN likewise.
+        attribute_overlap: mean share of the seed examples that carry each of its attributes.
+        num_tokens: generated tokens.
+        logprob: sum of the tokens' log-probabilities under the untempered LM.
+    """
+
+    candidate_id: int
+    text: str
+    target: str
+    kept: bool
+    reason: str | None
+    noise_score: float
+    similarity: float
+    attribute_overlap: float
+    num_tokens: int
+    logprob: float
+
+
+CANDIDATES_PER_UNIT_LIMIT = 2**16
+
+CANDIDATE_TYPE = pa.struct(
+    [
+        ("candidate_id", pa.int64()),
+        ("text", pa.string()),
+        ("target", pa.string()),
+        ("kept", pa.bool_()),
+        ("reason", pa.string()),
+        ("noise_score", pa.float32()),
+        ("similarity", pa.float32()),
+        ("attribute_overlap", pa.float32()),
+        ("num_tokens", pa.int32()),
+        ("logprob", pa.float32()),
+    ]
+)
+
+UNIT_FIELDS = [
+    ("id", pa.int64()),
+    ("round", pa.int32()),
+    ("method", pa.string()),
+    ("seed_uid", pa.string()),
+    ("domain", pa.string()),
+    ("attributes", pa.list_(pa.string())),
+    ("values", pa.map_(pa.string(), pa.list_(pa.string()))),
+]
+
+CANDIDATES_SCHEMA = pa.schema([*UNIT_FIELDS, ("candidates", pa.list_(CANDIDATE_TYPE))])
+SYNTHETIC_SCHEMA = pa.schema([*UNIT_FIELDS, *[(f.name, f.type) for f in CANDIDATE_TYPE]])
+
+
+def unit_row(unit: Unit, candidates: list[Candidate]) -> dict[str, Any]:
+    """Return the row of ``candidates/*.parquet`` for one judged unit."""
+    return {
+        "id": unit.id,
+        "round": unit.round,
+        "method": unit.method,
+        "seed_uid": unit.seed_uid,
+        "domain": unit.constraint.domain,
+        "attributes": list(unit.constraint.attributes),
+        "values": [(slot, list(texts)) for slot, texts in unit.constraint.values.items()],
+        "candidates": [{f.name: getattr(c, f.name) for f in CANDIDATE_TYPE} for c in candidates],
+    }
+
+
+def synthetic_rows(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of ``synthetic/*.parquet`` for one row of ``candidates/*.parquet``."""
+    shared = {name: row[name] for name, _ in UNIT_FIELDS}
+    return [{**shared, **candidate} for candidate in row["candidates"] if candidate["kept"]]
+
+
+def example_from_synthetic(row: Mapping[str, Any]) -> Example:
+    """Return the training example that a row of ``synthetic/*.parquet`` stands for."""
+    return Example(
+        uid=f"synthetic-{row['candidate_id']}",
+        text=row["text"],
+        attributes=tuple(row["attributes"]),
+        values={slot: tuple(texts) for slot, texts in row["values"]},
+        domain=row["domain"],
+    )
