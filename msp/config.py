@@ -70,7 +70,7 @@ class PromptsConfig(Section):
     mixture: Literal["concat", "pooling"] = "concat"
     init: Literal["description", "vocabulary", "noise"] = Field(
         "description",
-        description="how attribute prompts start; the instruction prompt starts from its text (or noise)",
+        description="how attribute prompts start (the instruction prompt: from its text, or noise)",
     )
     num_exemplars: NonNegativeInt = 2
     exemplar_pool_size: PositiveInt = Field(
@@ -203,22 +203,25 @@ class RunConfig(Section):
         made, kept = self.generate.num_candidates_per_unit, self.denoise.num_kept_per_unit
         if made < kept:
             raise ValueError(
-                f"generate.num_candidates_per_unit is {made}, but denoise.num_kept_per_unit is {kept}; "
-                "over-generate at least as many as you keep."
+                f"generate.num_candidates_per_unit is {made}, but denoise.num_kept_per_unit is "
+                f"{kept}; over-generate at least as many as you keep."
             )
         if self.cluster.max_generators < self.cluster.min_generators:
             raise ValueError(
-                f"cluster.max_generators is {self.cluster.max_generators}, but cluster.min_generators "
-                f"is {self.cluster.min_generators}; the pool grows from min to max."
+                f"cluster.max_generators is {self.cluster.max_generators}, but "
+                f"cluster.min_generators is {self.cluster.min_generators}; "
+                "the pool grows from min to max."
             )
         if self.tune.batch_size % self.tune.num_workers:
             raise ValueError(
-                f"tune.batch_size is {self.tune.batch_size}, which {self.tune.num_workers} workers cannot "
-                "share evenly; use a multiple of tune.num_workers."
+                f"tune.batch_size is {self.tune.batch_size}, which "
+                f"{self.tune.num_workers} workers cannot share evenly; "
+                "use a multiple of tune.num_workers."
             )
         if self.tune.select_by == "dev_bleu" and not self.tune.max_dev_generations:
             raise ValueError(
-                "tune.select_by is dev_bleu, but tune.max_dev_generations is 0; generate some or select by dev_loss."
+                "tune.select_by is dev_bleu, but tune.max_dev_generations is 0; "
+                "generate some or select by dev_loss."
             )
         if self.task.name == "nlupp" and self.task.domain is None:
             raise ValueError("task.domain is not set; nlupp has the domains banking and hotels.")
@@ -281,7 +284,8 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
 def _fault(fault: Any) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        return f"{where} is not a known key{did_you_mean(str(fault['loc'][-1]), _known_keys(fault['loc']))}"
+        near = did_you_mean(str(fault["loc"][-1]), _known_keys(fault["loc"]))
+        return f"{where} is not a known key{near}"
     if fault["type"] == "missing":
         return f"{where} is required and has no default."
     if fault["type"] == "value_error":

@@ -107,7 +107,8 @@ class Candidate:
         target: its linearised labels, as the task's student reads them.
         kept: the verdict.
         reason: why it was dropped; None where it was kept.
-        noise_score: distance from what was asked, higher is worse; NaN where a lexical rule came first.
+        noise_score: distance from what was asked, higher is worse; NaN where a lexical rule
+            came first.
         similarity: cosine to the unit's seed example; NaN likewise.
         attribute_overlap: mean share of the seed examples that carry each of its attributes.
         num_tokens: generated tokens.
