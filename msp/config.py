@@ -112,6 +112,9 @@ class GenerateConfig(Section):
 
     method: Literal["msp"] = "msp"
     engine: Literal["hf", "scripted"] = "hf"
+    attributes: list[str] | None = Field(
+        None, description="plan only constraints that carry one of these; none plans all"
+    )
     units_per_seed_example: PositiveInt = 1
     num_candidates_per_unit: PositiveInt = 5
     units_per_shard: PositiveInt = Field(32, description="units that commit together as one object")
@@ -324,3 +327,34 @@ def fingerprint(config: RunConfig, *, content: dict[str, str]) -> dict[str, str]
 
 def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """Return the config with its local paths made absolute, since workers have other folders."""
+
+    def absolute(name: str) -> str:
+        path = Path(name).expanduser()
+        return str(path.resolve()) if path.exists() else name
+
+    task, model = config.task, config.model
+    output_uri = config.output_uri
+    if "://" not in output_uri:
+        output_uri = str(Path(output_uri).expanduser().resolve())
+    return config.model_copy(
+        update={
+            "output_uri": output_uri,
+            "task": task.model_copy(
+                update={
+                    "path": absolute(task.path),
+                    "ontology": task.ontology and absolute(task.ontology),
+                }
+            ),
+            "model": model.model_copy(update={"name": absolute(model.name)}),
+            "denoise": config.denoise.model_copy(
+                update={"encoder": absolute(config.denoise.encoder)}
+            ),
+            "student": config.student.model_copy(
+                update={"encoder": absolute(config.student.encoder)}
+            ),
+        }
+    )

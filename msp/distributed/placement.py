@@ -1,0 +1,140 @@
+"""The cluster a run lives on: connecting to it, and saying at once when it is too small."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from msp.config import ClusterConfig, RunConfig
+from msp.errors import ConfigError, MSPError
+
+# The sink's tasks write small objects and wait for the store; a tenth of a CPU keeps
+# them from taking a generator's place.
+SINK_CPUS = 0.1
+_MIN_LOCAL_CPUS = 2
+
+
+def connect(config: ClusterConfig) -> None:
+    """Join the cluster at ``config.address``, or start a local Ray where none is named.
+
+    A second call in one process is free. Worker output stays in Ray's own log
+    files, so that standard output ends with this command's one JSON line.
+
+    Raises:
+        ConfigError: nothing answers at the address.
+    """
+    if ray.is_initialized():
+        return
+    # A local Ray listens on loopback for this process alone; a cluster brings its own token.
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled" if config.address is None else "token")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    address = config.address or os.environ.get("RAY_ADDRESS")
+    local = address is None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ray.init(
+                address=address,
+                num_cpus=max(_MIN_LOCAL_CPUS, os.cpu_count() or 1) if local else None,
+                include_dashboard=False if local else None,
+                log_to_driver=bool(os.environ.get("MSP_WORKER_LOGS")),
+                logging_level=logging.WARNING,
+                configure_logging=True,
+            )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"cluster.address is {address!r}, but no Ray cluster answers there ({error}); "
+            "start one, correct the address, or leave it out for a local Ray."
+        ) from error
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+
+
+def check_capacity(config: RunConfig) -> None:
+    """Pass where the cluster can hold every stage of the run at its smallest.
+
+    Raises:
+        ConfigError: a stage needs more CPUs or GPUs than the cluster has.
+    """
+    has = ray.cluster_resources()
+    for stage, needs in _needs(config).items():
+        for resource, (amount, keys) in needs.items():
+            if amount > has.get(resource, 0.0) + 1e-9:
+                raise ConfigError(
+                    f"{stage} needs {amount:g} {resource}s ({keys}), but the cluster has "
+                    f"{has.get(resource, 0.0):g}; lower them or use a larger cluster."
+                )
+
+
+def _needs(config: RunConfig) -> dict[str, dict[str, tuple[float, str]]]:
+    cluster, tune, student = config.cluster, config.tune, config.student
+    return {
+        "generate": {
+            "CPU": (
+                cluster.min_generators * cluster.cpus_per_generator
+                + cluster.num_scorers * cluster.cpus_per_scorer
+                + SINK_CPUS,
+                "cluster.min_generators x cpus_per_generator + num_scorers x cpus_per_scorer + "
+                f"{SINK_CPUS:g} for the sink",
+            ),
+            "GPU": (
+                cluster.min_generators * cluster.gpus_per_generator
+                + cluster.num_scorers * cluster.gpus_per_scorer,
+                "cluster.min_generators x gpus_per_generator + num_scorers x gpus_per_scorer",
+            ),
+        },
+        "tune": {
+            "CPU": (
+                tune.num_workers * tune.cpus_per_worker,
+                "tune.num_workers x tune.cpus_per_worker",
+            ),
+            "GPU": (
+                tune.num_workers * tune.gpus_per_worker,
+                "tune.num_workers x tune.gpus_per_worker",
+            ),
+        },
+        "train": {
+            "CPU": (student.num_workers, "student.num_workers"),
+            "GPU": (
+                student.num_workers * student.gpus_per_worker,
+                "student.num_workers x student.gpus_per_worker",
+            ),
+        },
+    }
+
+
+@contextmanager
+def ours_out_of_rays() -> Iterator[None]:
+    """Re-raise an error of this project that Ray wrapped in its own, as itself."""
+    try:
+        yield
+    except MSPError:
+        raise
+    except Exception as error:
+        ours = _find_ours(error)
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _find_ours(error: BaseException) -> MSPError | None:
+    seen: set[int] = set()
+    queue: list[BaseException | None] = [error]
+    while queue:
+        current = queue.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        if type(current).__module__ == "msp.errors" and isinstance(current, MSPError):
+            return current
+        queue += [getattr(current, "cause", None), current.__cause__, current.__context__]
+        queue += [
+            value
+            for value in getattr(current, "worker_failures", {}).values()
+            if isinstance(value, BaseException)
+        ]
+    return None

@@ -1,0 +1,189 @@
+"""The three steps that turn a shard's number into a committed object, as plain classes.
+
+Each is what Ray Data runs in an actor or a task, and each runs without Ray:
+``ShardSink(...)(ShardJudge(...)(ShardGenerator(...)(table)))``. A row is a
+whole shard from end to end, because the shard is what commits.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import Counter
+
+import pyarrow as pa
+
+from msp.config import RunConfig
+from msp.denoise.scorer import UnitScorer
+from msp.methods import make_plan
+from msp.methods.base import Plan, shard_unit_ids
+from msp.methods.writing import UnitWriter
+from msp.records import CANDIDATES_SCHEMA, Generated, Unit, unit_row
+from msp.storage import layout
+from msp.storage.parquet import read_table_bytes, table_bytes
+from msp.storage.store import open_store
+from msp.tasks.base import TaskData
+
+_GENERATED = pa.list_(
+    pa.list_(
+        pa.struct([("text", pa.string()), ("num_tokens", pa.int32()), ("logprob", pa.float32())])
+    )
+)
+GENERATED_SCHEMA = pa.schema(
+    [("shard", pa.int64()), ("units", _GENERATED), ("seconds", pa.float64())]
+)
+JUDGED_SCHEMA = pa.schema(
+    [("shard", pa.int64()), ("rows", pa.large_binary()), ("seconds", pa.float64())]
+)
+COMMITTED_SCHEMA = pa.schema(
+    [
+        ("shard", pa.int64()),
+        ("num_units", pa.int64()),
+        ("num_candidates", pa.int64()),
+        ("num_kept", pa.int64()),
+        ("num_tokens", pa.int64()),
+        ("dropped", pa.string()),
+        ("seconds", pa.float64()),
+        ("pid", pa.int64()),
+    ]
+)
+
+
+class ShardGenerator:
+    """Writes the raw texts of a shard's units; holds the frozen LM and the prompts.
+
+    Args:
+        config: the run's config, paths absolute.
+        task: the task's data; a few hundred examples.
+        num_threads: CPU threads for the engine.
+    """
+
+    def __init__(self, config: RunConfig, task: TaskData, num_threads: int = 1) -> None:
+        self._config = config
+        self._plan = make_plan(config, task)
+        self._writer = _open_writer(config, task, num_threads)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Return [shard, units, seconds] for each shard of the batch."""
+        rows = []
+        for shard in table["shard"].to_pylist():
+            started = time.perf_counter()
+            generated = self._writer.write(_units(self._config, self._plan, shard))
+            rows.append(
+                {
+                    "shard": shard,
+                    "units": [[_generated_row(g) for g in unit] for unit in generated],
+                    "seconds": time.perf_counter() - started,
+                }
+            )
+        return pa.Table.from_pylist(rows, schema=GENERATED_SCHEMA)
+
+
+class ShardJudge:
+    """Gives every candidate of a shard its verdict; holds the sentence encoder.
+
+    Args:
+        config: the run's config, paths absolute.
+        task: the task's data.
+        num_threads: CPU threads for the encoder.
+    """
+
+    def __init__(self, config: RunConfig, task: TaskData, num_threads: int = 1) -> None:
+        from msp.models.encoder import load_encoder
+
+        _set_threads(num_threads)
+        self._config = config
+        self._plan = make_plan(config, task)
+        self._scorer = UnitScorer(config.denoise, load_encoder(config.denoise.encoder), task.seeds)
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Return [shard, rows, seconds]; rows is the shard's parquet object."""
+        judged = []
+        for row in table.to_pylist():
+            units = _units(self._config, self._plan, row["shard"])
+            generated = [[Generated(**g) for g in unit] for unit in row["units"]]
+            candidates = self._scorer.judge(units, generated)
+            rows = [unit_row(unit, made) for unit, made in zip(units, candidates, strict=True)]
+            judged.append(
+                {
+                    "shard": row["shard"],
+                    "rows": table_bytes(rows, CANDIDATES_SCHEMA),
+                    "seconds": row["seconds"],
+                }
+            )
+        return pa.Table.from_pylist(judged, schema=JUDGED_SCHEMA)
+
+
+class ShardSink:
+    """Commits a shard as one object that is written once, whoever tries again.
+
+    Args:
+        config: the run's config, paths absolute.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self._store = open_store(
+            config.output_uri, endpoint_url=config.cluster.s3_endpoint_url
+        )
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Return one row of counts for each shard, read from what is in the store."""
+        committed = []
+        for row in table.to_pylist():
+            key = layout.candidates_key(0, row["shard"])
+            rows = row["rows"]
+            if not self._store.write_once(key, rows):
+                # A predecessor that was thought dead had committed it: its object is the shard.
+                rows = self._store.read(key)
+            committed.append({**shard_counts(row["shard"], rows), "seconds": row["seconds"]})
+        return pa.Table.from_pylist(committed, schema=COMMITTED_SCHEMA)
+
+
+def shard_counts(shard: int, parquet: bytes) -> dict[str, object]:
+    """Return a committed shard's counts; ``dropped`` is JSON of reason -> number."""
+    units = read_table_bytes(parquet, f"shard {shard}")["candidates"].to_pylist()
+    candidates = [candidate for unit in units for candidate in unit]
+    dropped = Counter(c["reason"] for c in candidates if not c["kept"])
+    return {
+        "shard": shard,
+        "num_units": len(units),
+        "num_candidates": len(candidates),
+        "num_kept": sum(c["kept"] for c in candidates),
+        "num_tokens": sum(c["num_tokens"] for c in candidates),
+        "dropped": json.dumps(dropped, sort_keys=True),
+        "seconds": 0.0,
+        "pid": os.getpid(),
+    }
+
+
+def _units(config: RunConfig, plan: Plan, shard: int) -> list[Unit]:
+    ids = shard_unit_ids(shard, config.generate.units_per_shard, plan.num_units)
+    return [plan.unit(i) for i in ids]
+
+
+def _open_writer(config: RunConfig, task: TaskData, num_threads: int) -> UnitWriter:
+    if config.generate.engine == "scripted":
+        return UnitWriter(config, task.ontology)
+    from msp.models.frozen_lm import load_frozen_lm
+    from msp.prompts.checkpoint import load_prompts
+
+    _set_threads(num_threads)
+    store = open_store(config.output_uri, endpoint_url=config.cluster.s3_endpoint_url)
+    lm = load_frozen_lm(config.model)
+    return UnitWriter(config, task.ontology, lm=lm, soft=load_prompts(store, lm))
+
+
+def _generated_row(generated: Generated) -> dict[str, object]:
+    return {
+        "text": generated.text,
+        "num_tokens": generated.num_tokens,
+        "logprob": generated.logprob,
+    }
+
+
+def _set_threads(num_threads: int) -> None:
+    # Two processes with two torch threads each on two cores run ten times slower than one.
+    import torch
+
+    torch.set_num_threads(num_threads)

@@ -1,0 +1,10 @@
+"""Generate, judge and publish the candidates of a run. The same as ``msp generate CONFIG``, as a Ray job's entry point."""
+
+from __future__ import annotations
+
+import sys
+
+from msp.cli import app, guarded
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: app(["generate", *sys.argv[1:]])))

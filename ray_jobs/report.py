@@ -1,0 +1,10 @@
+"""Write report.html of a run. The same as ``msp report CONFIG``, as a Ray job's entry point."""
+
+from __future__ import annotations
+
+import sys
+
+from msp.cli import app, guarded
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: app(["report", *sys.argv[1:]])))

@@ -1,0 +1,10 @@
+"""Tune the soft prompts of a run. The same as ``msp tune CONFIG``, as a Ray job's entry point."""
+
+from __future__ import annotations
+
+import sys
+
+from msp.cli import app, guarded
+
+if __name__ == "__main__":
+    sys.exit(guarded(lambda: app(["tune", *sys.argv[1:]])))
