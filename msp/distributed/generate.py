@@ -163,9 +163,7 @@ def _pipeline(
             num_cpus=cluster.cpus_per_scorer,
             num_gpus=cluster.gpus_per_scorer or None,
         )
-        .map_batches(
-            ShardSink(config), batch_size=1, batch_format="pyarrow", num_cpus=SINK_CPUS
-        )
+        .map_batches(ShardSink(config), batch_size=1, batch_format="pyarrow", num_cpus=SINK_CPUS)
     )
 
 

@@ -123,9 +123,7 @@ class ShardSink:
     """
 
     def __init__(self, config: RunConfig) -> None:
-        self._store = open_store(
-            config.output_uri, endpoint_url=config.cluster.s3_endpoint_url
-        )
+        self._store = open_store(config.output_uri, endpoint_url=config.cluster.s3_endpoint_url)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return one row of counts for each shard, read from what is in the store."""

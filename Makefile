@@ -1,0 +1,40 @@
+# What a person types; .ci/run types the same.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test test-slow check bench install clean
+
+# Installs into .venv, then runs the quickstart on the sample task that ships with the project.
+run: $(VENV)/.installed
+	$(BIN)/msp run ray_jobs/configs/quickstart.yaml
+
+test: $(VENV)/.installed-test
+	$(BIN)/pytest -q
+
+test-slow: $(VENV)/.installed-test
+	$(BIN)/pytest -q -m slow
+
+check: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q
+
+bench: $(VENV)/.installed-test
+	$(BIN)/python tests/bench/bench_engine.py
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --upgrade pip
+	$(BIN)/pip install -q -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(BIN)/pip install -q -c constraints.txt -e ".[test]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs build *.egg-info

@@ -1,0 +1,105 @@
+"""A few candidates with their verdicts, in this process and without a trace in the store.
+
+The units are spread evenly over the real plan, so what shows here is what the
+run would commit for them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from msp.config import RunConfig, with_absolute_paths
+from msp.denoise.scorer import UnitScorer
+from msp.methods import make_plan
+from msp.methods.writing import UnitWriter
+from msp.models.encoder import load_encoder
+from msp.progress import console
+from msp.records import Candidate, Unit
+from msp.storage import layout
+from msp.storage.store import open_store
+from msp.tasks import load_task
+from msp.tasks.base import TaskData
+
+if TYPE_CHECKING:
+    from msp.models.frozen_lm import FrozenLM
+    from msp.prompts.soft import SoftPrompts
+
+
+def preview_run(config: RunConfig, num_candidates: int) -> dict[str, Any]:
+    """Show ``num_candidates`` judged candidates of the run's plan and return their counts.
+
+    The run's tuned prompts are used where they are in the store; else the
+    prompts as initialised, and the output says so.
+
+    Raises:
+        UserError: the config cannot work; see :func:`msp.distributed.run.open_checked`.
+    """
+    config = with_absolute_paths(config)
+    task = load_task(config.task, seed=config.seed)
+    units = _spread_units(config, task, num_candidates)
+    writer, prompts = _writer(config, task)
+    scorer = UnitScorer(config.denoise, load_encoder(config.denoise.encoder), task.seeds)
+    judged = scorer.judge(units, writer.write(units))
+    shown = [(u, c) for u, candidates in zip(units, judged, strict=True) for c in candidates]
+    shown = shown[:num_candidates]
+    _show(shown, prompts)
+    return {
+        "prompts": prompts,
+        "num_units_planned": make_plan(config, task).num_units,
+        "num_candidates": len(shown),
+        "num_kept": sum(candidate.kept for _, candidate in shown),
+        "num_dropped_by_reason": dict(Counter(c.reason for _, c in shown if c.reason)),
+        "candidates": [
+            {
+                "unit": unit.id,
+                "attributes": list(unit.constraint.attributes),
+                "values": {slot: list(texts) for slot, texts in unit.constraint.values.items()},
+                "text": candidate.text,
+                "kept": candidate.kept,
+                "reason": candidate.reason,
+            }
+            for unit, candidate in shown
+        ],
+    }
+
+
+def _spread_units(config: RunConfig, task: TaskData, num_candidates: int) -> list[Unit]:
+    plan = make_plan(config, task)
+    num = min(plan.num_units, -(-num_candidates // config.generate.num_candidates_per_unit))
+    return [plan.unit(i * plan.num_units // num) for i in range(num)]
+
+
+def _writer(config: RunConfig, task: TaskData) -> tuple[UnitWriter, str]:
+    if config.generate.engine == "scripted":
+        return UnitWriter(config, task.ontology), "none (scripted engine)"
+    from msp.models.frozen_lm import load_frozen_lm
+
+    lm = load_frozen_lm(config.model)
+    soft, words = _prompts(config, task, lm)
+    return UnitWriter(config, task.ontology, lm=lm, soft=soft), words
+
+
+def _prompts(config: RunConfig, task: TaskData, lm: FrozenLM) -> tuple[SoftPrompts, str]:
+    from msp.prompts.checkpoint import load_prompts
+    from msp.prompts.soft import new_soft_prompts
+
+    store = open_store(config.output_uri, endpoint_url=config.cluster.s3_endpoint_url)
+    if store.exists(layout.PROMPTS_JSON):
+        return load_prompts(store, lm), "tuned"
+    soft = new_soft_prompts(config.prompts, task.ontology, lm, seed=config.seed)
+    return soft, "as initialised (not tuned yet)"
+
+
+def _show(shown: list[tuple[Unit, Candidate]], prompts: str) -> None:
+    table = Table(title=f"Preview; prompts: {prompts}", show_lines=True)
+    for heading in ("asked for", "candidate", "verdict"):
+        table.add_column(heading)
+    for unit, candidate in shown:
+        values = [text for texts in unit.constraint.values.values() for text in texts]
+        asked = ", ".join(unit.constraint.attributes) + (f" [{'; '.join(values)}]" * bool(values))
+        table.add_row(Text(asked), Text(candidate.text), candidate.reason or "kept")
+    console().print(table)
