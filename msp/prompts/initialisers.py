@@ -1,0 +1,96 @@
+"""How a soft prompt starts: functions of one signature, chosen by name.
+
+Where a prompt starts decides what tuning reaches: vocabulary rows beat noise,
+and rows that mean something beat random ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+Initialiser = Callable[[Tensor, Sequence[int], Sequence[int], int, torch.Generator], Tensor]
+"""(embeddings [V, H], token ids of the text, real rows, length P, chance) -> [P, H]."""
+
+
+def from_description(
+    embeddings: Tensor,
+    token_ids: Sequence[int],
+    real_rows: Sequence[int],
+    length: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Repeat the embeddings of a text's tokens until ``length`` rows are full (MSP, section 3.2).
+
+    Args:
+        embeddings: [V, H], the LM's input embeddings.
+        token_ids: the text's tokens; without any, vocabulary rows are drawn.
+        real_rows: see :func:`from_vocabulary`.
+        length: rows to fill.
+        generator: see :func:`from_vocabulary`.
+
+    Returns:
+        [length, H] float32.
+    """
+    if not token_ids:
+        return from_vocabulary(embeddings, token_ids, real_rows, length, generator)
+    repeated = [token_ids[row % len(token_ids)] for row in range(length)]
+    return embeddings[torch.tensor(repeated)].float()
+
+
+def from_vocabulary(
+    embeddings: Tensor,
+    token_ids: Sequence[int],
+    real_rows: Sequence[int],
+    length: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw rows of the embedding table: [length, H] float32.
+
+    Args:
+        embeddings: [V, H].
+        token_ids: not used.
+        real_rows: rows that stand for tokens; the table's padding and special tokens are not
+            among them.
+        length: rows to draw.
+        generator: the only source of chance.
+    """
+    drawn = torch.randint(len(real_rows), (length,), generator=generator)
+    return embeddings[torch.tensor(real_rows)[drawn]].float()
+
+
+def from_noise(
+    embeddings: Tensor,
+    token_ids: Sequence[int],
+    real_rows: Sequence[int],
+    length: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Draw normal noise with the table's own standard deviation: [length, H] float32."""
+    spread = embeddings[torch.tensor(real_rows)].float().std()
+    return torch.randn(length, embeddings.shape[1], generator=generator) * spread
+
+
+def from_text_then_vocabulary(
+    embeddings: Tensor,
+    token_ids: Sequence[int],
+    real_rows: Sequence[int],
+    length: int,
+    generator: torch.Generator,
+) -> Tensor:
+    """Take the text's tokens once and draw the remaining rows: how the instruction prompt starts.
+
+    See :func:`from_vocabulary` for the arguments; [length, H] float32.
+    """
+    drawn = from_vocabulary(embeddings, token_ids, real_rows, length, generator)
+    head = embeddings[torch.tensor(token_ids[:length], dtype=torch.long)].float()
+    return torch.cat([head, drawn[len(head) :]])
+
+
+INITIALISERS: dict[str, Initialiser] = {
+    "description": from_description,
+    "vocabulary": from_vocabulary,
+    "noise": from_noise,
+}

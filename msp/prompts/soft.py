@@ -1,0 +1,80 @@
+"""What a run learns: one instruction prompt, one prompt per attribute, and their mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from msp.prompts.mixtures import MixedPrompt, Mixture, make_mixture
+from msp.prompts.text import present_names
+from msp.records import Constraint
+from msp.tasks.ontology import Ontology
+
+
+class SoftPrompts(nn.Module):
+    """All that prompt tuning learns; megabytes, whatever the frozen LM's size.
+
+    Args:
+        instruction: [P_i, H], shared by every example.
+        attributes: [A, P_a, H], in the order of ``Ontology.all``.
+        mixture: a name of :data:`msp.prompts.mixtures.MIXTURES`.
+    """
+
+    def __init__(self, instruction: Tensor, attributes: Tensor, *, mixture: str) -> None:
+        super().__init__()
+        assert instruction.ndim == 2 and attributes.ndim == 3
+        assert instruction.shape[-1] == attributes.shape[-1]
+        self.instruction = nn.Parameter(instruction.detach().clone())
+        self.attributes = nn.Parameter(attributes.detach().clone())
+        self.mixture = make_mixture(mixture)
+        self.mixture_name = mixture
+
+    def forward(self, present: Tensor, text: Tensor | None = None) -> MixedPrompt:
+        """Return the instruction prompt followed by each example's mixed attribute prompt.
+
+        Args:
+            present: [B, A] bool, true where the constraint has the attribute.
+            text: [B, H], a summary of the text, for mixtures that look at it.
+
+        Returns:
+            embeddings [B, S, H] and mask [B, S], padded at the end.
+
+        Raises:
+            ConstraintError: an example has no attribute.
+        """
+        mixed = cast(Mixture, self.mixture)(self.attributes, present, text)
+        batch_size = present.shape[0]
+        shared = self.instruction[None].expand(batch_size, -1, -1)
+        shared_mask = mixed.mask.new_ones(batch_size, self.instruction.shape[0])
+        return MixedPrompt(
+            torch.cat([shared, mixed.embeddings], dim=1),
+            torch.cat([shared_mask, mixed.mask], dim=1),
+        )
+
+    def length(self, num_present: int) -> int:
+        """Return how many positions the soft prompt of ``num_present`` attributes takes."""
+        prompt_length = self.attributes.shape[1]
+        mixed = cast(Mixture, self.mixture).length(prompt_length, num_present)
+        return self.instruction.shape[0] + mixed
+
+    @torch.no_grad()
+    def unpadded(self, present: Tensor, text: Tensor | None = None) -> list[Tensor]:
+        """Return each row's soft prompt [S, H] without padding or gradient, as engines take it."""
+        mixed = self(present, text)
+        return [row[mask] for row, mask in zip(mixed.embeddings, mixed.mask, strict=True)]
+
+
+def presence(constraints: Sequence[Constraint], ontology: Ontology) -> Tensor:
+    """Return [B, A] bool: which labels and slots of the ontology each constraint carries.
+
+    Raises:
+        ConstraintError: a constraint names something that the ontology does not know.
+    """
+    present = torch.zeros(len(constraints), len(ontology.all), dtype=torch.bool)
+    for row, constraint in enumerate(constraints):
+        for name in present_names(constraint, ontology):
+            present[row, ontology.index(name)] = True
+    return present
