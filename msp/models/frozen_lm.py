@@ -1,0 +1,115 @@
+"""The large language model that writes and never learns, loaded with every parameter frozen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedTokenizerBase
+
+from msp.config import ModelConfig
+from msp.errors import CheckpointError
+from msp.models.lm_files import LMFiles, find_lm, weight_files
+
+
+@dataclass(frozen=True)
+class FrozenLM:
+    """A loaded frozen LM: evaluation mode, no parameter asks for a gradient.
+
+    Args:
+        model: the transformers model.
+        files: where it came from; the properties below are its.
+    """
+
+    model: Any
+    files: LMFiles
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The tokenizer, with a padding token."""
+        return self.files.tokenizer
+
+    @property
+    def is_encoder_decoder(self) -> bool:
+        """Seq2seq (true) or causal (false)."""
+        return self.files.is_encoder_decoder
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the input embeddings."""
+        return self.files.hidden_size
+
+    @property
+    def max_positions(self) -> int:
+        """Most positions of one sequence, soft prompt included."""
+        return self.files.max_positions
+
+    @property
+    def content_hash(self) -> str:
+        """sha256 over config and weights; computed at first use."""
+        return self.files.content_hash
+
+    @property
+    def name(self) -> str:
+        """``model.name`` of the config."""
+        return self.files.name
+
+    @property
+    def device(self) -> torch.device:
+        """Where the input embeddings are."""
+        device: torch.device = self.embedding.weight.device
+        return device
+
+    @property
+    def embedding(self) -> Any:
+        """The input embedding module, token ids [..] -> [.., H]."""
+        return self.model.get_input_embeddings()
+
+
+def load_frozen_lm(config: ModelConfig, *, device: str = "auto") -> FrozenLM:
+    """Load the checkpoint of ``model`` with every parameter frozen, on a device.
+
+    Args:
+        config: which checkpoint, and in which number format.
+        device: a torch device; ``auto`` is a GPU where there is one.
+
+    Raises:
+        CheckpointError: it is not there, is neither causal nor seq2seq, has no
+            safetensors weights, or cannot be read.
+    """
+    files = find_lm(config)
+    target = torch.device(_device_name(device))
+    weight_files(files.path, files.name)
+    transformers.utils.logging.disable_progress_bar()
+    loader = AutoModelForSeq2SeqLM if files.is_encoder_decoder else AutoModelForCausalLM
+    try:
+        model = loader.from_pretrained(
+            files.path,
+            config=files.config,
+            dtype=_dtype(config.dtype, target),
+            use_safetensors=True,
+            trust_remote_code=config.trust_remote_code,
+            local_files_only=True,
+        )
+    except Exception as error:  # transformers, safetensors and torch each raise their own
+        raise CheckpointError(
+            f"model {files.name}: the weights in {files.path} cannot be loaded ({error})."
+        ) from error
+    model.requires_grad_(False)
+    model.eval()
+    return FrozenLM(model.to(target), files)
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    chosen: torch.dtype = getattr(torch, name)
+    return chosen
+
+
+def _device_name(device: str) -> str:
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
