@@ -1,0 +1,26 @@
+"""Readers, ontology, linearised targets and metrics: what is being labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msp.config import TaskConfig
+from msp.tasks import jsonl, nlupp
+from msp.tasks.base import TaskData
+
+READERS: dict[str, Callable[..., TaskData]] = {"jsonl": jsonl.load, "nlupp": nlupp.load}
+
+
+def load_task(config: TaskConfig, *, seed: int) -> TaskData:
+    """Return the task that a config names, read and split.
+
+    Args:
+        config: the run's ``task`` section.
+        seed: decides every draw: few-shot seed examples, dev, and a split that
+            the data does not make.
+
+    Raises:
+        TaskDataError: a file is missing or malformed.
+        ConfigError: the section asks for what the data does not have.
+    """
+    return READERS[config.name](config, seed=seed)

@@ -1,0 +1,121 @@
+"""Draws of examples that depend on the examples and a seed alone.
+
+Not on their order, on the process or on Python's ``hash()``: each example has a
+place in a shuffled line that SHA-256 of the seed and its text decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import unicodedata
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from msp.records import Example
+
+# A few-shot draw weighs this many waiting examples against each other: all of them
+# in any small set, and a bound on the work in a large one.
+MAX_WEIGHED = 64
+
+# Written and left out at will: don't, don\u2019t, dont.
+_APOSTROPHES = re.compile("['`\u00b4\u2018\u2019\u02bc]")
+
+
+def text_key(text: str) -> str:
+    """Return what is the same for two texts that differ in case, punctuation or space alone."""
+    folded = unicodedata.normalize("NFKC", _APOSTROPHES.sub("", text)).casefold()
+    kept = "".join(" " if unicodedata.category(mark)[0] in "PZC" else mark for mark in folded)
+    return " ".join(kept.split()) or " ".join(text.split())
+
+
+def names_of(example: Example) -> tuple[str, ...]:
+    """Return the labels and slots that an example carries; the empty name where it carries none."""
+    return (*example.attributes, *example.values) or ("",)
+
+
+def draw_few(examples: Sequence[Example], num: int, *, seed: int) -> tuple[Example, ...]:
+    """Return at most ``num`` examples, in their old order, that carry every attribute often.
+
+    Greedily: the attribute that has the fewest drawn gets the next one, and of
+    its waiting examples the one that also helps other rare attributes most.
+    """
+    if num >= len(examples):
+        return tuple(examples)
+    line = _shuffled(examples, seed, "few")
+    waiting: dict[str, OrderedDict[int, Example]] = {}
+    for place, example in enumerate(line):
+        for name in names_of(example):
+            waiting.setdefault(name, OrderedDict())[place] = example
+    drawn: Counter[str] = Counter()
+    uids: set[str] = set()
+    while len(uids) < num:
+        neediest = min(
+            (name for name in waiting if waiting[name]),
+            key=lambda name: (drawn[name], len(waiting[name]), name),
+        )
+        place, example = max(
+            islice(waiting[neediest].items(), MAX_WEIGHED),
+            key=lambda item: (sum(1 / (1 + drawn[n]) for n in names_of(item[1])), -item[0]),
+        )
+        uids.add(example.uid)
+        for name in names_of(example):
+            drawn[name] += 1
+            del waiting[name][place]
+    return tuple(example for example in examples if example.uid in uids)
+
+
+def hold_out(
+    examples: Sequence[Example], fraction: float, *, seed: int, purpose: str
+) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
+    """Return (kept, held out), both in their old order, with ``fraction`` of the examples held.
+
+    Each attribute loses about that share of its examples, and its last one only
+    where nothing else could be held out. Examples with the same text stay
+    together. Something is held out of two texts or more unless ``fraction`` is 0.
+    """
+    groups = _same_texts(_shuffled(examples, seed, purpose))
+    if not fraction or len(groups) < 2:
+        return tuple(examples), ()
+    target = max(1, min(round(fraction * len(examples)), len(examples) - 1))
+    total = _count(examples)
+    held: Counter[str] = Counter()
+    uids: set[str] = set()
+    # Proportionally first, then what rounding left over, then whatever can be spared.
+    for limit in (
+        {name: min(math.floor(fraction * count), count - 1) for name, count in total.items()},
+        {name: min(math.ceil(fraction * count), count - 1) for name, count in total.items()},
+        {name: count - 1 for name, count in total.items()},
+    ):
+        for group in groups:
+            lost = _count(group)
+            if len(uids) + len(group) > target or group[0].uid in uids:
+                continue
+            if all(held[name] + lost[name] <= limit[name] for name in lost):
+                held += lost
+                uids.update(example.uid for example in group)
+    if not uids:
+        uids = {example.uid for example in min(groups, key=len)}
+    kept = tuple(example for example in examples if example.uid not in uids)
+    return kept, tuple(example for example in examples if example.uid in uids)
+
+
+def _shuffled(examples: Sequence[Example], seed: int, purpose: str) -> list[Example]:
+    def place(example: Example) -> tuple[bytes, str]:
+        drawn = f"{purpose}\x1f{seed}\x1f{example.text}".encode()
+        return hashlib.sha256(drawn).digest(), example.uid
+
+    return sorted(examples, key=place)
+
+
+def _same_texts(examples: Sequence[Example]) -> list[list[Example]]:
+    groups: dict[str, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(text_key(example.text), []).append(example)
+    return list(groups.values())
+
+
+def _count(examples: Iterable[Example]) -> Counter[str]:
+    return Counter(name for example in examples for name in names_of(example))

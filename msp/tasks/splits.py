@@ -1,0 +1,115 @@
+"""From what a reader found to splits that do not leak into each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msp.config import TaskConfig
+from msp.errors import ConfigError, TaskDataError
+from msp.records import Example
+from msp.tasks.base import TaskData, content_hash
+from msp.tasks.ontology import Ontology
+from msp.tasks.sampling import draw_few, hold_out, names_of, text_key
+
+MAX_NAMED_IN_NOTE = 5
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The examples of a task as its reader found them.
+
+    Args:
+        training: seed examples, and dev where ``dev`` is empty.
+        dev: the dev split that the data names, or nothing.
+        test: the test split.
+        source: the file or folder, for messages.
+        dev_fraction: share of ``training`` that becomes dev where ``dev`` is empty.
+        notes: what the reader has to say.
+    """
+
+    training: Sequence[Example]
+    dev: Sequence[Example]
+    test: Sequence[Example]
+    source: str
+    dev_fraction: float
+    notes: tuple[str, ...] = ()
+
+
+def build_task(
+    parts: Parts, ontology: Ontology, *, domain: str, config: TaskConfig, seed: int
+) -> TaskData:
+    """Return the task: no text in two splits, few-shot drawn, dev there.
+
+    A text that stands in two splits (case, punctuation and space aside) is left
+    out of the seed examples, or out of dev where the other is test. Then
+    ``max_seed_examples`` limits the training part, and where the data names no
+    dev split ``parts.dev_fraction`` of that part is held out: what a few-shot user
+    labels in all is at most ``max_seed_examples``.
+
+    Raises:
+        TaskDataError: no seed or no test example.
+        ConfigError: ``dev_fraction`` leaves nothing to train on.
+    """
+    if parts.dev_fraction >= 1 and not parts.dev:
+        raise ConfigError(
+            f"task.dev_fraction is {config.dev_fraction}, which leaves no seed example; "
+            "hold out less, such as 0.2."
+        )
+    dev, dev_note = _without(parts.dev, parts.test, "dev examples", "test")
+    training, test_note = _without(parts.training, parts.test, "seed examples", "test")
+    seeds, seed_note = _without(training, dev, "seed examples", "dev")
+    for split, name in ((seeds, "seed"), (parts.test, "test")):
+        if not split:
+            raise TaskDataError(
+                f"{parts.source}: has no {name} example{_in_words(test_note)}; "
+                "a task needs seed and test examples."
+            )
+    if config.max_seed_examples is not None:
+        seeds = draw_few(seeds, config.max_seed_examples, seed=seed)
+    if not dev:
+        seeds, dev = hold_out(seeds, parts.dev_fraction, seed=seed, purpose="dev")
+    notes = (*parts.notes, dev_note, test_note, seed_note, *_gaps(ontology, seeds, dev))
+    return TaskData(
+        ontology=ontology,
+        domain=domain,
+        seeds=seeds,
+        dev=dev,
+        test=tuple(parts.test),
+        content_hash=content_hash(ontology, seeds, dev, parts.test),
+        notes=tuple(note for note in notes if note),
+    )
+
+
+def _in_words(note: str) -> str:
+    return f" ({note.rstrip('.')})" if note else ""
+
+
+def _without(
+    examples: Sequence[Example], others: Sequence[Example], noun: str, other: str
+) -> tuple[tuple[Example, ...], str]:
+    """Return the examples whose text is not among the others, and a note on the rest."""
+    taken = {text_key(example.text) for example in others}
+    kept = tuple(example for example in examples if text_key(example.text) not in taken)
+    left_out = len(examples) - len(kept)
+    if not left_out:
+        return kept, ""
+    return kept, (
+        f"left out {left_out} of {len(examples)} {noun}: their text is in {other}, too "
+        "(case, punctuation and space aside)."
+    )
+
+
+def _gaps(ontology: Ontology, seeds: Sequence[Example], dev: Sequence[Example]) -> list[str]:
+    carried = {name for example in seeds for name in names_of(example)}
+    missing = [attribute.name for attribute in ontology.all if attribute.name not in carried]
+    notes = []
+    if missing:
+        more = "" if len(missing) <= MAX_NAMED_IN_NOTE else ", ..."
+        notes.append(
+            f"no seed example carries {len(missing)} of {len(ontology.all)} attributes "
+            f"({', '.join(missing[:MAX_NAMED_IN_NOTE])}{more}); a student cannot learn them."
+        )
+    if not dev:
+        notes.append("there is no dev example; give some, or a task.dev_fraction above 0.")
+    return notes
