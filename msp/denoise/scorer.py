@@ -1,0 +1,139 @@
+"""The judge: every candidate of a unit gets its verdict, the cheap rules first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from msp.config import DenoiseConfig
+from msp.denoise.keep import keep_reasons
+from msp.denoise.noise import attribute_frequencies, attribute_overlap, noise_score
+from msp.denoise.rules import lexical_reasons, normalise
+from msp.errors import TaskDataError
+from msp.records import CANDIDATES_PER_UNIT_LIMIT, Candidate, Example, Generated, Unit
+from msp.tasks.linearise import linearise
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class TextEncoder(Protocol):
+    """What turns texts into vectors of length 1."""
+
+    def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> FloatArray:
+        """Return [N, D], one vector per text."""
+        ...
+
+
+class UnitScorer:
+    """Judges units; holds the encoder and the seed examples' vectors.
+
+    Args:
+        config: weights, cut and quota.
+        encoder: gives the similarity to a unit's seed example.
+        seeds: the seed examples that the units were planned from.
+    """
+
+    def __init__(
+        self, config: DenoiseConfig, encoder: TextEncoder, seeds: Sequence[Example]
+    ) -> None:
+        self._config = config
+        self._encoder = encoder
+        self._seeds = tuple(seeds)
+        self._rows = {seed.uid: row for row, seed in enumerate(self._seeds)}
+        self._seed_texts = frozenset(normalise(seed.text) for seed in self._seeds)
+        self._frequencies = attribute_frequencies(self._seeds)
+        self._seed_vectors: FloatArray | None = None
+
+    def judge(
+        self, units: Sequence[Unit], generated: Sequence[Sequence[Generated]]
+    ) -> list[list[Candidate]]:
+        """Return every candidate of every unit with its verdict, in the order they were made.
+
+        What a lexical rule drops is never encoded; the rest of all units is encoded
+        in one call, each text once.
+
+        Raises:
+            TaskDataError: a unit's seed example is not among the seed examples.
+        """
+        reasons = [
+            lexical_reasons(
+                unit,
+                [g.text for g in made],
+                seed_texts=self._seed_texts,
+                require_values=self._config.require_values,
+            )
+            for unit, made in zip(units, generated, strict=True)
+        ]
+        similarities = self._similarities(units, generated, reasons)
+        return [
+            self._verdicts(unit, made, why, similar)
+            for unit, made, why, similar in zip(
+                units, generated, reasons, similarities, strict=True
+            )
+        ]
+
+    def _similarities(
+        self,
+        units: Sequence[Unit],
+        generated: Sequence[Sequence[Generated]],
+        reasons: Sequence[Sequence[str | None]],
+    ) -> list[dict[int, float]]:
+        passing = [
+            {k: made[k].text for k, reason in enumerate(why) if reason is None}
+            for made, why in zip(generated, reasons, strict=True)
+        ]
+        texts = sorted({text for of_unit in passing for text in of_unit.values()})
+        rows = {text: row for row, text in enumerate(texts)}
+        vectors = self._encoder.encode(texts) if texts else np.zeros((0, 0), dtype=np.float32)
+        return [
+            {k: float(self._seed_vector(unit) @ vectors[rows[t]]) for k, t in of_unit.items()}
+            for unit, of_unit in zip(units, passing, strict=True)
+        ]
+
+    def _seed_vector(self, unit: Unit) -> FloatArray:
+        if unit.seed_uid not in self._rows:
+            raise TaskDataError(
+                f"unit {unit.id} was planned from seed example {unit.seed_uid!r}, which is not "
+                f"among the {len(self._seeds)} seed examples; the task's data has changed."
+            )
+        if self._seed_vectors is None:
+            self._seed_vectors = self._encoder.encode([seed.text for seed in self._seeds])
+        vector: FloatArray = self._seed_vectors[self._rows[unit.seed_uid]]
+        return vector
+
+    def _verdicts(
+        self,
+        unit: Unit,
+        made: Sequence[Generated],
+        lexical: Sequence[str | None],
+        similarities: dict[int, float],
+    ) -> list[Candidate]:
+        overlap = attribute_overlap(unit.constraint, self._frequencies)
+        scores = {
+            k: noise_score(
+                overlap=overlap,
+                similarity=similarity,
+                frequency_weight=self._config.frequency_weight,
+            )
+            for k, similarity in similarities.items()
+        }
+        kept = keep_reasons(scores, self._config)
+        return [
+            Candidate(
+                candidate_id=unit.id * CANDIDATES_PER_UNIT_LIMIT + k,
+                text=one.text,
+                target=linearise(unit.constraint),
+                kept=(reason := lexical[k] or kept[k]) is None,
+                reason=reason,
+                noise_score=scores.get(k, math.nan),
+                similarity=similarities.get(k, math.nan),
+                attribute_overlap=overlap,
+                num_tokens=one.num_tokens,
+                logprob=one.logprob,
+            )
+            for k, one in enumerate(made)
+        ]
