@@ -87,11 +87,6 @@ class LMFiles:
         vocab_size = min(len(self.tokenizer), int(self.config.get_text_config().vocab_size))
         return [row for row in range(vocab_size) if row not in special]
 
-    def context_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the tokens that follow the soft prompt: the text, and its end for an encoder."""
-        end = [self._end_id] if self.is_encoder_decoder else []
-        return [ids + end for ids in self.text_ids(texts)]
-
     def target_ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the tokens to be learned.
 

@@ -11,6 +11,12 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from msp.config import PromptsConfig
+from msp.models.frozen_lm import FrozenLM
+from msp.prompts.soft import SoftPrompts
+from msp.prompts.text import instruction_text
+from msp.tasks.ontology import Ontology
+
 Initialiser = Callable[[Tensor, Sequence[int], Sequence[int], int, torch.Generator], Tensor]
 """(embeddings [V, H], token ids of the text, real rows, length P, chance) -> [P, H]."""
 
@@ -94,3 +100,34 @@ INITIALISERS: dict[str, Initialiser] = {
     "vocabulary": from_vocabulary,
     "noise": from_noise,
 }
+
+
+@torch.no_grad()
+def initial_prompts(
+    lm: FrozenLM, ontology: Ontology, config: PromptsConfig, *, seed: int
+) -> SoftPrompts:
+    """Return the prompts that tuning starts from, on the CPU in float32.
+
+    Args:
+        lm: gives embeddings and tokens.
+        ontology: one attribute prompt for each of its attributes and slots.
+        config: lengths, initialiser and mixture.
+        seed: the only source of chance.
+    """
+    generator = torch.Generator().manual_seed(seed % 2**63)
+    rows = torch.arange(lm.embedding.weight.shape[0], device=lm.device)
+    embeddings = lm.embedding(rows).cpu()
+    real_rows = lm.files.real_rows
+    request, *descriptions = lm.files.text_ids(
+        [instruction_text(config.num_exemplars + 1), *(a.description for a in ontology.all)]
+    )
+    start = INITIALISERS[config.init]
+    start_instruction = start if config.init == "noise" else from_text_then_vocabulary
+    instruction = start_instruction(
+        embeddings, request, real_rows, config.instruction_length, generator
+    )
+    attributes = [
+        start(embeddings, ids, real_rows, config.attribute_length, generator)
+        for ids in descriptions
+    ]
+    return SoftPrompts(instruction, torch.stack(attributes), mixture=config.mixture)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from msp.prompts.mixtures import MixedPrompt, Mixture, make_mixture
+from msp.prompts.mixtures import MixedPrompt, make_mixture
 from msp.prompts.text import present_names
 from msp.records import Constraint
 from msp.tasks.ontology import Ontology
@@ -45,7 +44,7 @@ class SoftPrompts(nn.Module):
         Raises:
             ConstraintError: an example has no attribute.
         """
-        mixed = cast(Mixture, self.mixture)(self.attributes, present, text)
+        mixed: MixedPrompt = self.mixture(self.attributes, present, text)
         batch_size = present.shape[0]
         shared = self.instruction[None].expand(batch_size, -1, -1)
         shared_mask = mixed.mask.new_ones(batch_size, self.instruction.shape[0])
@@ -57,7 +56,7 @@ class SoftPrompts(nn.Module):
     def length(self, num_present: int) -> int:
         """Return how many positions the soft prompt of ``num_present`` attributes takes."""
         prompt_length = self.attributes.shape[1]
-        mixed = cast(Mixture, self.mixture).length(prompt_length, num_present)
+        mixed = self.mixture.length(prompt_length, num_present)
         return self.instruction.shape[0] + mixed
 
     @torch.no_grad()
@@ -71,7 +70,7 @@ def presence(constraints: Sequence[Constraint], ontology: Ontology) -> Tensor:
     """Return [B, A] bool: which labels and slots of the ontology each constraint carries.
 
     Raises:
-        ConstraintError: a constraint names something that the ontology does not know.
+        TaskDataError: a constraint names something that the ontology does not know.
     """
     present = torch.zeros(len(constraints), len(ontology.all), dtype=torch.bool)
     for row, constraint in enumerate(constraints):

@@ -6,9 +6,8 @@ pre-trained on lines like these; a change here is a change of the model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from msp.errors import ConstraintError, did_you_mean
 from msp.records import Constraint, Example
 from msp.tasks.ontology import Ontology
 
@@ -37,7 +36,7 @@ def render_context(
         continuation is :func:`render_target` of an utterance.
 
     Raises:
-        ConstraintError: an attribute is not in the ontology.
+        TaskDataError: an attribute or a slot is not in the ontology.
     """
 
     def line(number: int, attributes: Sequence[str], values: Mapping[str, tuple[str, ...]]) -> str:
@@ -71,10 +70,10 @@ def present_names(constraint: Constraint, ontology: Ontology) -> tuple[str, ...]
     """Return the labels and slots that a constraint carries, in the ontology's order.
 
     Raises:
-        ConstraintError: one of them is not in the ontology.
+        TaskDataError: one of them is not in the ontology.
     """
     names = [*constraint.attributes, *(slot for slot, texts in constraint.values.items() if texts)]
-    return _ordered(names, ontology)
+    return ontology.order(names)
 
 
 def constraint_of(example: Example) -> Constraint:
@@ -82,22 +81,13 @@ def constraint_of(example: Example) -> Constraint:
     return Constraint(example.attributes, example.values, example.domain)
 
 
-def _ordered(names: Iterable[str], ontology: Ontology) -> tuple[str, ...]:
-    known = {attribute.name: place for place, attribute in enumerate(ontology.all)}
-    found = set(names)
-    for name in sorted(found - known.keys()):
-        near = did_you_mean(name, known)
-        raise ConstraintError(f"attribute {name!r} is not in the ontology{near}.")
-    return tuple(sorted(found, key=known.__getitem__))
-
-
 def _attribute_words(names: Sequence[str], ontology: Ontology) -> str:
-    ordered = _ordered(names, ontology)
-    return "; ".join(ontology.all[ontology.index(name)].words for name in ordered)
+    places = [ontology.index(name) for name in ontology.order(names)]
+    return "; ".join(ontology.all[place].words for place in places)
 
 
 def _bracket(values: Mapping[str, tuple[str, ...]], ontology: Ontology) -> str:
-    slots = _ordered((slot for slot, texts in values.items() if texts), ontology)
+    slots = ontology.order(slot for slot, texts in values.items() if texts)
     texts = [_one_line(text) for slot in slots for text in values[slot]]
     return f"[{'; '.join(texts)}]" if texts else ""
 

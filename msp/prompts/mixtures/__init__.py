@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from msp.errors import ConfigError, did_you_mean
 from msp.prompts.mixtures.base import MixedPrompt, Mixture
 from msp.prompts.mixtures.concat import Concat
@@ -11,13 +9,13 @@ from msp.prompts.mixtures.pooling import Pooling
 
 __all__ = ["MIXTURES", "MixedPrompt", "Mixture", "make_mixture"]
 
-MIXTURES: dict[str, type[nn.Module]] = {
+MIXTURES: dict[str, type[Mixture]] = {
     "concat": Concat,
     "pooling": Pooling,
 }
 
 
-def make_mixture(name: str) -> nn.Module:
+def make_mixture(name: str) -> Mixture:
     """Return the mixture of a name.
 
     Raises:

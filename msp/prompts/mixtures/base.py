@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from msp.errors import ConstraintError
 
@@ -22,23 +23,20 @@ class MixedPrompt(NamedTuple):
     mask: Tensor
 
 
-class Mixture(Protocol):
-    """Turns the prompts of the present attributes into one prompt per example.
+class Mixture(nn.Module, ABC):
+    """Turns the prompts of the present attributes into one prompt per example."""
 
-    An implementation is an ``nn.Module``, so that it may learn weights of its own.
-    """
-
-    def __call__(self, prompts: Tensor, present: Tensor, text: Tensor | None = None) -> MixedPrompt:
+    @abstractmethod
+    def forward(self, prompts: Tensor, present: Tensor, text: Tensor | None = None) -> MixedPrompt:
         """Mix ``prompts`` [A, P, H] for ``present`` [B, A]; ``text`` [B, H] may condition it.
 
         Raises:
             ConstraintError: an example has no attribute.
         """
-        ...
 
+    @abstractmethod
     def length(self, prompt_length: int, num_present: int) -> int:
         """Return how many positions an example with ``num_present`` attributes takes."""
-        ...
 
 
 def check_present(present: Tensor) -> None:

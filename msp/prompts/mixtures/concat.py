@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from msp.prompts.mixtures.base import MixedPrompt, check_present
+from msp.prompts.mixtures.base import MixedPrompt, Mixture, check_present
 
 
-class Concat(nn.Module):
+class Concat(Mixture):
     """Keeps the attribute prompts whole, at the price of a length that grows with their number."""
 
     def forward(self, prompts: Tensor, present: Tensor, text: Tensor | None = None) -> MixedPrompt:

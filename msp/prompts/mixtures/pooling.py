@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from msp.prompts.mixtures.base import MixedPrompt, check_present, full_mask
+from msp.prompts.mixtures.base import MixedPrompt, Mixture, check_present, full_mask
 
 
-class Pooling(nn.Module):
+class Pooling(Mixture):
     """Keeps length P however many attributes an example carries (MSP, section 3.3)."""
 
     def forward(self, prompts: Tensor, present: Tensor, text: Tensor | None = None) -> MixedPrompt:
