@@ -24,11 +24,21 @@ MAX_WEIGHED = 64
 _APOSTROPHES = re.compile("['`\u00b4\u2018\u2019\u02bc]")
 
 
+class _Spaces(dict[int, int]):
+    """Maps punctuation, spaces and control marks to a space; filled as marks are met."""
+
+    def __missing__(self, mark: int) -> int:
+        self[mark] = ord(" ") if unicodedata.category(chr(mark))[0] in "PZC" else mark
+        return self[mark]
+
+
+_SPACES = _Spaces()
+
+
 def text_key(text: str) -> str:
     """Return what is the same for two texts that differ in case, punctuation or space alone."""
     folded = unicodedata.normalize("NFKC", _APOSTROPHES.sub("", text)).casefold()
-    kept = "".join(" " if unicodedata.category(mark)[0] in "PZC" else mark for mark in folded)
-    return " ".join(kept.split()) or " ".join(text.split())
+    return " ".join(folded.translate(_SPACES).split()) or " ".join(text.split())
 
 
 def names_of(example: Example) -> tuple[str, ...]:
@@ -81,19 +91,22 @@ def hold_out(
         return tuple(examples), ()
     target = max(1, min(round(fraction * len(examples)), len(examples) - 1))
     total = _count(examples)
+    groups.sort(key=lambda group: min(total[name] for name in _count(group)))
     held: Counter[str] = Counter()
     uids: set[str] = set()
-    # Proportionally first, then what rounding left over, then whatever can be spared.
-    for limit in (
-        {name: min(math.floor(fraction * count), count - 1) for name, count in total.items()},
-        {name: min(math.ceil(fraction * count), count - 1) for name, count in total.items()},
-        {name: count - 1 for name, count in total.items()},
+    # Whole shares first, the rare attributes' before the common ones' (Sechidis et al., 2011,
+    # "On the stratification of multi-label data"); what rounding left over, and then whatever
+    # can be spared, is taken from the common ones.
+    for line, limit in (
+        (groups, {name: math.floor(fraction * count) for name, count in total.items()}),
+        (groups[::-1], {name: math.ceil(fraction * count) for name, count in total.items()}),
+        (groups[::-1], total),
     ):
-        for group in groups:
+        for group in line:
             lost = _count(group)
             if len(uids) + len(group) > target or group[0].uid in uids:
                 continue
-            if all(held[name] + lost[name] <= limit[name] for name in lost):
+            if all(held[n] + lost[n] <= min(limit[n], total[n] - 1) for n in lost):
                 held += lost
                 uids.update(example.uid for example in group)
     if not uids:
