@@ -101,6 +101,7 @@ class _Rows:
         self._domain = domain
         self._labellers: dict[str | None, Labeller] = {}
         self._first: tuple[int, bool] | None = None
+        self.num_rows = 0
         self.num_elsewhere = 0
 
     def __iter__(self) -> Iterator[tuple[Split | None, Example]]:
@@ -113,6 +114,7 @@ class _Rows:
             domain = named or self._domain or _only(self._ontology.domains) or GENERAL
             raw = RawExample(row["text"], row["attributes"], row.get("values") or {}, domain)
             example = labeller.example(raw, uid=f"{self._path.name}:{number}", where=where)
+            self.num_rows += 1
             if self._domain in (None, domain):
                 yield split, example
             else:
@@ -120,8 +122,12 @@ class _Rows:
 
     def notes(self) -> tuple[str, ...]:
         """Return what a user should know of the rows."""
-        count = self.num_elsewhere
-        return (f"{count} rows of domains other than {self._domain} were left out.",) * bool(count)
+        if not self.num_elsewhere:
+            return ()
+        return (
+            f"left out {self.num_elsewhere} of {self.num_rows} rows: they are of domains other "
+            f"than {self._domain}.",
+        )
 
     def _split(self, found: Any, number: int, where: str) -> Split | None:
         if found is not None and found not in list(_SPLITS):
