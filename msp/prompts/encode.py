@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from msp.config import PromptsConfig
 from msp.errors import ConfigError, TaskDataError
 from msp.models.lm_files import LMFiles
-from msp.prompts.exemplars import choose_exemplars
+from msp.prompts.exemplars import ExemplarPools
 from msp.prompts.mixtures import make_mixture
 from msp.prompts.text import constraint_of, present_names, render_context, render_target
 from msp.records import Constraint, Example
@@ -50,11 +51,24 @@ class ExampleEncoder:
         files: the LM's tokenizer and limits.
         prompts: lengths, mixture and form.
         ontology: the task's attributes.
+        seeds: the seed examples that exemplars are drawn from.
+        seed: the run's; with the epoch and the example it decides the draw.
     """
 
     files: LMFiles
     prompts: PromptsConfig
     ontology: Ontology
+    seeds: Sequence[Example]
+    seed: int
+
+    @cached_property
+    def _pools(self) -> ExemplarPools:
+        return ExemplarPools(self.seeds, self.prompts.exemplar_pool_size)
+
+    @property
+    def pad_id(self) -> int:
+        """The token that fills a batch's shorter rows."""
+        return int(self.files.tokenizer.pad_token_id)
 
     def soft_length(self, constraint: Constraint) -> int:
         """Return how many positions the constraint's soft prompt takes."""
@@ -83,9 +97,20 @@ class ExampleEncoder:
                 return text
         return None
 
-    def encode(
-        self, examples: Sequence[Example], seeds: Sequence[Example], *, seed: int, epoch: int
-    ) -> list[EncodedExample]:
+    def context_of(self, example: Example, *, epoch: int, num_reserved: int) -> str:
+        """Return the context that asks for what an example carries, with exemplars as in an epoch.
+
+        Raises:
+            TaskDataError, ConfigError: as for :meth:`encode`.
+        """
+        constraint = constraint_of(example)
+        exemplars = self._draw(example, epoch)
+        text = self.context(constraint, exemplars, num_reserved=num_reserved)
+        if text is None:
+            raise self._too_long(example, self.soft_length(constraint), num_reserved)
+        return text
+
+    def encode(self, examples: Sequence[Example], *, epoch: int) -> list[EncodedExample]:
         """Return the examples with exemplars drawn for one epoch.
 
         The exemplars follow from (seed, epoch, example) alone, so that a
@@ -97,7 +122,7 @@ class ExampleEncoder:
             ConfigError: the soft prompt alone leaves no room.
         """
         usable = [example for example in examples if has_attributes(example)]
-        drawn = [self._draw(example, seeds, seed=seed, epoch=epoch) for example in usable]
+        drawn = [self._draw(example, epoch) for example in usable]
         constraints = [constraint_of(example) for example in usable]
         texts = [self._render(c, e) for c, e in zip(constraints, drawn, strict=True)]
         contexts = self.files.text_ids(texts)
@@ -143,17 +168,10 @@ class ExampleEncoder:
             f"{self.files.name}, which has {limit} positions; shorten the text or the prompts."
         )
 
-    def _draw(
-        self, example: Example, seeds: Sequence[Example], *, seed: int, epoch: int
-    ) -> tuple[Example, ...]:
+    def _draw(self, example: Example, epoch: int) -> tuple[Example, ...]:
         key = int.from_bytes(hashlib.sha256(example.uid.encode()).digest()[:8], "little")
-        return choose_exemplars(
-            example,
-            seeds,
-            num=self.prompts.num_exemplars,
-            pool_size=self.prompts.exemplar_pool_size,
-            rng=np.random.default_rng([seed % 2**64, epoch, key]),
-        )
+        rng = np.random.default_rng([self.seed % 2**64, epoch, key])
+        return self._pools.draw(example, self.prompts.num_exemplars, rng=rng)
 
     def _render(self, constraint: Constraint, exemplars: Sequence[Example]) -> str:
         return render_context(

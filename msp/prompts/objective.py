@@ -63,7 +63,14 @@ class TuningObjective(nn.Module):
         self.lm = lm.model
         self.soft = soft
         self.is_encoder_decoder = lm.is_encoder_decoder
+        self.train()
         self._keeps_logits = "logits_to_keep" in inspect.signature(lm.model.forward).parameters
+
+    def train(self, mode: bool = True) -> TuningObjective:
+        """Set the mode of the prompts; the frozen LM stays in evaluation mode, without dropout."""
+        super().train(mode)
+        self.lm.eval()
+        return self
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the sum of the cross-entropy over the batch's target tokens, a float32 scalar.
