@@ -1,0 +1,48 @@
+"""What every engine takes and gives: requests in, raw texts out, in the same order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from msp.config import GenerateConfig
+from msp.records import Generated
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Request:
+    """One unit as an engine sees it.
+
+    Args:
+        unit_id: the unit, for messages.
+        context: the text after the soft prompt; may be empty.
+        soft: [S, H], the unit's mixed soft prompt without padding; None for text alone.
+        num_candidates: how many texts are wanted.
+        random_seed: candidate k draws from random stream ``random_seed + k``.
+    """
+
+    unit_id: int
+    context: str
+    soft: Tensor | None
+    num_candidates: int
+    random_seed: int
+
+
+class Engine(Protocol):
+    """Writes texts. A text depends on its request, its stream and the sampling alone."""
+
+    def generate(
+        self, requests: Sequence[Request], sampling: GenerateConfig
+    ) -> list[list[Generated]]:
+        """Return ``num_candidates`` texts for each request, in the requests' order.
+
+        A text is cut at its first newline and stripped; it may be empty.
+
+        Raises:
+            GenerationError: a request does not fit the LM, or the LM fails for good.
+        """
+        ...
