@@ -47,7 +47,7 @@ def load(config: TaskConfig, *, seed: int) -> TaskData:
             ``config.domain`` is in neither the ontology nor the rows.
     """
     path = _data_path(config.path)
-    ontology_path = Path(config.ontology or path.with_name("ontology.json")).expanduser()
+    ontology_path = Path(config.ontology or path.parent / "ontology.json").expanduser()
     ontology = load_ontology(ontology_path)
     domain, scope = _scope(config, ontology)
     rows = _Rows(path, ontology, ontology_path.name, config.domain)
