@@ -1,0 +1,1 @@
+"""Where a run keeps its objects: the store, the layout, and the records in it."""

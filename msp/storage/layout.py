@@ -1,0 +1,83 @@
+"""Keys of everything that a run keeps; other programs read these places, so they are a contract.
+
+::
+
+    run.json                                    resolved config, fingerprint, versions
+    prompts/prompts.safetensors, prompts.json   the json is written last
+    candidates/round-000-shard-0000012.parquet  written once: the commit mark of its units
+    synthetic/round-000-shard-0000012.parquet   the kept ones; README.md; manifest.json, last
+    student/seed_only/, student/augmented/
+    metrics.json, report.html
+    state/                                      what resume needs and readers do not
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from msp.errors import StorageError
+
+Arm = Literal["seed_only", "augmented"]
+ARMS: tuple[Arm, ...] = ("seed_only", "augmented")
+
+RUN_JSON = "run.json"
+PROMPTS_TENSORS = "prompts/prompts.safetensors"
+PROMPTS_JSON = "prompts/prompts.json"
+CANDIDATES_PREFIX = "candidates/"
+SYNTHETIC_PREFIX = "synthetic/"
+SYNTHETIC_README = "synthetic/README.md"
+MANIFEST = "synthetic/manifest.json"
+STUDENT_PREFIX = "student/"
+METRICS_JSON = "metrics.json"
+REPORT_HTML = "report.html"
+STATE_PREFIX = "state/"
+TUNE_STATE_PREFIX = "state/tune/"
+
+_CANDIDATES = re.compile(r"candidates/round-(\d{3,})-shard-(\d{7,})\.parquet")
+
+
+def candidates_key(round: int, shard: int) -> str:
+    """Return where a shard's units are, kept and dropped; both numbers start at 0."""
+    return f"{CANDIDATES_PREFIX}{_shard_name(round, shard)}"
+
+
+def parse_candidates_key(key: str) -> tuple[int, int]:
+    """Return the round and the shard of a key under ``candidates/``.
+
+    Raises:
+        StorageError: no run writes such a key; the place is shared with something else.
+    """
+    found = _CANDIDATES.fullmatch(key)
+    if found is None or candidates_key(int(found[1]), int(found[2])) != key:
+        raise StorageError(
+            f"{key} is no shard of a run (such as {candidates_key(0, 12)}); move it elsewhere, "
+            "or choose an output_uri of its own."
+        )
+    return int(found[1]), int(found[2])
+
+
+def synthetic_key(round: int, shard: int) -> str:
+    """Return where the kept candidates of a shard are."""
+    return f"{SYNTHETIC_PREFIX}{_shard_name(round, shard)}"
+
+
+def student_key(arm: Arm, name: str) -> str:
+    """Return where a student's file is: ``student/augmented/scores.json``."""
+    return f"{STUDENT_PREFIX}{arm}/{name}"
+
+
+def tune_state_key(name: str) -> str:
+    """Return where tuning keeps what it needs to continue: a checkpoint's file."""
+    return f"{TUNE_STATE_PREFIX}{name}"
+
+
+def progress_key(stage: str) -> str:
+    """Return where a stage writes how far it is, for ``msp status``."""
+    return f"{STATE_PREFIX}progress/{stage}.json"
+
+
+def _shard_name(round: int, shard: int) -> str:
+    if round < 0 or shard < 0:
+        raise ValueError(f"round {round}, shard {shard}: both start at 0")
+    return f"round-{round:03d}-shard-{shard:07d}.parquet"
