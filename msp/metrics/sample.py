@@ -1,0 +1,94 @@
+"""A bounded sample of candidates that shows something of every attribute and reason.
+
+A candidate's place in the draw follows from its id and the seed alone, so the
+sample is the same however the candidates were sharded or ordered.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+NUM_PER_STRATUM = 20
+EVERYTHING = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SampledCandidate:
+    """One candidate with the constraint it answers; the words are those of the store's columns."""
+
+    candidate_id: int
+    unit_id: int
+    round: int
+    seed_uid: str
+    attributes: tuple[str, ...]
+    values: Mapping[str, tuple[str, ...]]
+    text: str
+    kept: bool
+    reason: str | None
+    noise_score: float
+    similarity: float
+
+
+def draw_keys(candidate_ids: Any, *, seed: int) -> Any:
+    """Return one pseudo-random uint64 per candidate id, [C] -> [C].
+
+    SplitMix64's finaliser (Steele, Lea and Flood, 2014): neighbouring ids get unrelated keys.
+    """
+    key: Any = candidate_ids.astype(np.uint64)
+    key = key + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) % 2**64)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        key = (key ^ (key >> np.uint64(shift))) * np.uint64(factor)
+    return key ^ (key >> np.uint64(31))
+
+
+class StratifiedSample:
+    """Holds the candidates with the smallest keys: overall, and of each stratum.
+
+    Args:
+        size: candidates that :meth:`rows` gives at most.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._heaps: dict[str, list[tuple[int, int, SampledCandidate]]] = {EVERYTHING: []}
+        self._num_taken = 0
+
+    def threshold(self, stratum: str) -> int:
+        """Return the key below which the stratum still takes a candidate."""
+        heap = self._heaps.get(stratum, [])
+        return -heap[0][0] if len(heap) >= self._limit(stratum) else 2**64
+
+    def offer(self, stratum: str, key: int, make: Callable[[], SampledCandidate]) -> None:
+        """Take the candidate where its key is among the stratum's smallest; only then make it."""
+        if key >= self.threshold(stratum):
+            return
+        heap = self._heaps.setdefault(stratum, [])
+        self._num_taken += 1  # decides between equal keys, as rows have no order
+        heapq.heappush(heap, (-key, self._num_taken, make()))
+        if len(heap) > self._limit(stratum):
+            heapq.heappop(heap)
+
+    def rows(self) -> tuple[SampledCandidate, ...]:
+        """Return at most ``size`` candidates by id, up to half of them for the strata's sake."""
+        strata = [self._ordered(name) for name in sorted(self._heaps) if name != EVERYTHING]
+        chosen: dict[int, SampledCandidate] = {}
+        for rank in zip_longest(*strata):
+            for row in rank:
+                if row is not None and len(chosen) < self._size // 2:
+                    chosen[row.candidate_id] = row
+        for row in self._ordered(EVERYTHING):
+            if len(chosen) < self._size:
+                chosen[row.candidate_id] = row
+        return tuple(chosen[number] for number in sorted(chosen))
+
+    def _limit(self, stratum: str) -> int:
+        return self._size if stratum == EVERYTHING else NUM_PER_STRATUM
+
+    def _ordered(self, stratum: str) -> list[SampledCandidate]:
+        return [row for _, _, row in sorted(self._heaps[stratum], key=lambda item: -item[0])]

@@ -1,0 +1,51 @@
+"""Columns of a run's Parquet objects, one small batch after another.
+
+A run may hold more rows than any machine has memory for, so nothing that
+measures or reports ever asks for more than a shard at once.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from msp.errors import StorageError
+from msp.storage.store import ObjectStore
+
+BATCH_ROWS = 256
+
+
+def stream_batches(
+    store: ObjectStore, prefix: str, *, columns: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of every ``.parquet`` object under a prefix, in key order.
+
+    Args:
+        store: the run's store.
+        prefix: such as ``candidates/``.
+        columns: the columns to read; others cost nothing but the download.
+
+    Raises:
+        StorageError: an object is no Parquet file, or lacks a column.
+    """
+    for entry in store.list(prefix):
+        if not entry.key.endswith(".parquet"):
+            continue
+        try:
+            parquet = pq.ParquetFile(io.BytesIO(store.read(entry.key)))
+            missing = [name for name in columns if name not in parquet.schema_arrow.names]
+            if missing:
+                raise StorageError(
+                    f"{store.uri}/{entry.key} has no column {missing[0]!r}; it holds "
+                    f"{', '.join(parquet.schema_arrow.names)}. It was not written by a run: "
+                    "move it elsewhere."
+                )
+            yield from parquet.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
+        except (pa.ArrowException, OSError) as error:
+            raise StorageError(
+                f"{store.uri}/{entry.key} is damaged ({error}); delete it and run the same "
+                "command again, which makes its units anew."
+            ) from error

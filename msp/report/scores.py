@@ -1,0 +1,140 @@
+"""The question that a run answers: is the student better with the synthetic examples?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import hypot
+from typing import Any
+
+from msp.report.wording import number, signed
+
+HEADLINE = {"micro_f1": "Micro-F1", "macro_f1": "Macro-F1", "exact_match": "Exact match"}
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A metric of one student over its trainings, in percent; None where it was not measured."""
+
+    mean: float | None
+    std: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One metric (or one attribute's F1) of both students.
+
+    Args:
+        title: what is compared.
+        seed_only: trained on seed examples.
+        augmented: trained on seed and synthetic examples.
+    """
+
+    title: str
+    seed_only: Score
+    augmented: Score
+
+    @property
+    def gain(self) -> float | None:
+        """Augmented less seed only, in points."""
+        if self.seed_only.mean is None or self.augmented.mean is None:
+            return None
+        return self.augmented.mean - self.seed_only.mean
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation of the gain between trainings, taken as independent."""
+        if self.seed_only.std is None or self.augmented.std is None:
+            return None
+        return hypot(self.seed_only.std, self.augmented.std)
+
+    @property
+    def tone(self) -> str:
+        """Better, worse, same (within the spread between trainings) or unknown."""
+        if self.gain is None:
+            return "unknown"
+        if self.gain == 0 or (self.spread is not None and abs(self.gain) < self.spread):
+            return "same"
+        return "better" if self.gain > 0 else "worse"
+
+
+def compare_headline(student: Any) -> list[Comparison]:
+    """Return the headline metrics that either student has."""
+    rows = [
+        Comparison(title, _score(student, "seed_only", name), _score(student, "augmented", name))
+        for name, title in HEADLINE.items()
+    ]
+    return [row for row in rows if (row.seed_only.mean, row.augmented.mean) != (None, None)]
+
+
+def compare_others(student: Any) -> list[Comparison]:
+    """Return the metrics beside the headline, by name."""
+    names = {
+        name
+        for arm in ("seed_only", "augmented")
+        for name, value in _arm(student, arm).items()
+        if name not in HEADLINE and isinstance(value, Mapping) and "mean" in value
+    }
+    return [
+        Comparison(
+            name.replace("_", " ").capitalize(),
+            _score(student, "seed_only", name),
+            _score(student, "augmented", name),
+        )
+        for name in sorted(names)
+    ]
+
+
+def compare_attributes(student: Any) -> list[tuple[str, Comparison]]:
+    """Return (attribute, its F1 in both students), the largest gain first."""
+    before = _arm(student, "seed_only").get("per_attribute")
+    after = _arm(student, "augmented").get("per_attribute")
+    before, after = (part if isinstance(part, Mapping) else {} for part in (before, after))
+    rows = [
+        (name, Comparison(name, Score(number(before.get(name)), None), _plain(after.get(name))))
+        for name in {**before, **after}
+    ]
+    return sorted(
+        rows, key=lambda row: (-(row[1].gain if row[1].gain is not None else -1e9), row[0])
+    )
+
+
+def verdict(student: Any) -> tuple[str, str]:
+    """Return better, worse, same or unknown, and an honest sentence for the top of the page."""
+    rows = compare_headline(student)
+    if not rows:
+        return "unknown", "No student has been trained yet, so there are no scores to compare."
+    first = rows[0]
+    name = first.title.lower().replace("f1", "F1")
+    if first.gain is None:
+        missing = "augmented" if first.augmented.mean is None else "seed-only"
+        return "unknown", f"The {missing} student has not been scored yet; the other one has."
+    gain, spread = first.gain, first.spread
+    sentences = {
+        "better": f"With the synthetic examples the student gains {gain:.1f} points of {name}.",
+        "worse": (
+            f"With the synthetic examples the student loses {-gain:.1f} points of {name}: "
+            "here they did harm."
+        ),
+        "same": (
+            f"No clear difference: {signed(gain)} points of {name} is within the spread between "
+            f"trainings (\u00b1\u00a0{spread or 0.0:.1f})."
+        ),
+    }
+    return first.tone, sentences[first.tone]
+
+
+def _arm(student: Any, name: str) -> Mapping[str, Any]:
+    arm = student.get(name) if isinstance(student, Mapping) else None
+    return arm if isinstance(arm, Mapping) else {}
+
+
+def _score(student: Any, arm: str, metric: str) -> Score:
+    value = _arm(student, arm).get(metric)
+    if isinstance(value, Mapping):
+        return Score(number(value.get("mean")), number(value.get("std")))
+    return _plain(value)
+
+
+def _plain(value: object) -> Score:
+    return Score(number(value), None)

@@ -1,0 +1,200 @@
+"""The figures behind each picture of the report, as plain rows that the template draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msp.metrics.collect import NOISE_EDGES, RunSummary
+from msp.report.inputs import ReportInputs
+from msp.report.wording import number, reason_words
+
+MAX_BINS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceRow:
+    """How often one attribute occurs among the seed examples, and with the kept candidates.
+
+    Args:
+        name: as it stands in the data.
+        words: as a person would write it.
+        description: the ontology's sentence.
+        is_slot: true for a slot.
+        before: seed examples that carry it.
+        after: seed and synthetic examples that carry it.
+        before_share: of all seed examples, in percent.
+        after_share: of all seed and synthetic examples, in percent.
+    """
+
+    name: str
+    words: str
+    description: str
+    is_slot: bool
+    before: int
+    after: int
+    before_share: float
+    after_share: float
+
+
+def balance_rows(inputs: ReportInputs, summary: RunSummary) -> list[BalanceRow]:
+    """Return the attributes that occur, the most frequent among the seed examples first."""
+    seeds, kept = summary.seeds_per_attribute, summary.kept_per_attribute
+    known = {attribute.name: attribute for attribute in inputs.ontology.all}
+    num_before, num_after = len(inputs.seeds), len(inputs.seeds) + summary.num_kept
+    rows = []
+    for name in [*known, *sorted({*seeds, *kept} - {*known})]:
+        before = seeds.get(name, 0)
+        after = before + kept.get(name, 0)
+        if not after:
+            continue
+        attribute = known.get(name)
+        rows.append(
+            BalanceRow(
+                name=name,
+                words=attribute.words if attribute else name,
+                description=attribute.description if attribute else "",
+                is_slot=bool(attribute and attribute.is_slot),
+                before=before,
+                after=after,
+                before_share=100 * before / num_before if num_before else 0.0,
+                after_share=100 * after / num_after,
+            )
+        )
+    return sorted(rows, key=lambda row: (-row.before, -row.after, row.name))
+
+
+def imbalance(rows: Sequence[BalanceRow]) -> tuple[float, float] | None:
+    """Return how often the most frequent label occurs per rarest one, before and after.
+
+    Labels only, as slots follow from them; labels without a seed example are left out.
+    """
+    labels = [row for row in rows if not row.is_slot and row.before]
+    if len(labels) < 2:
+        return None
+    before, after = [row.before for row in labels], [row.after for row in labels]
+    return max(before) / min(before), max(after) / min(after)
+
+
+def drop_rows(summary: RunSummary) -> list[dict[str, Any]]:
+    """Return each reason in words with its candidates, most frequent first."""
+    rows = []
+    for reason, num in summary.num_dropped_by_reason.items():
+        title, sentence = reason_words(reason)
+        rows.append({"reason": reason, "title": title, "sentence": sentence, "num": num})
+    return rows
+
+
+def noise_bins(summary: RunSummary) -> list[dict[str, float]]:
+    """Return at most :data:`MAX_BINS` bins over the scores that occur: low, high, kept, dropped."""
+    totals = [k + d for k, d in zip(summary.noise_kept, summary.noise_dropped, strict=True)]
+    used = [index for index, total in enumerate(totals) if total]
+    if not used:
+        return []
+    width = -(-(used[-1] + 1 - used[0]) // MAX_BINS)
+    return [
+        {
+            "low": NOISE_EDGES[start],
+            "high": NOISE_EDGES[min(start + width, len(totals))],
+            "kept": sum(summary.noise_kept[start : start + width]),
+            "dropped": sum(summary.noise_dropped[start : start + width]),
+        }
+        for start in range(used[0], used[-1] + 1, width)
+    ]
+
+
+def noise_cut(bins: Sequence[Mapping[str, float]], cut: object) -> float | None:
+    """Return where the cut stands between the first and the last bin, in percent of the width."""
+    known = number(cut)
+    if known is None or not bins:
+        return None
+    low, high = bins[0]["low"], bins[-1]["high"]
+    return 100 * (known - low) / (high - low) if low <= known <= high else None
+
+
+def curve_panels(curve: object) -> list[dict[str, Any]]:
+    """Return the tuning curve as panels: the two losses together, then BLEU.
+
+    Each panel has its title, its largest and smallest value, and lines of
+    (epoch, x percent, y percent, value); an epoch without the value is left out.
+    """
+    entries = curve if isinstance(curve, list | tuple) else []
+    entries = [entry for entry in entries if isinstance(entry, Mapping)]
+    epochs = [epoch for entry in entries if (epoch := number(entry.get("epoch"))) is not None]
+    if not epochs:
+        return []
+    panels = [
+        _panel("Loss", {"train_loss": "train", "dev_loss": "dev"}, entries, epochs),
+        _panel("Dev BLEU", {"dev_bleu": "dev BLEU"}, entries, epochs),
+    ]
+    return [panel for panel in panels if panel["lines"]]
+
+
+def _panel(
+    title: str, keys: Mapping[str, str], entries: list[Mapping[str, Any]], epochs: list[float]
+) -> dict[str, Any]:
+    found = {
+        key: [
+            (epoch, value)
+            for entry in entries
+            if (epoch := number(entry.get("epoch"))) is not None
+            and (value := number(entry.get(key))) is not None
+        ]
+        for key in keys
+    }
+    values = [value for points in found.values() for _, value in points]
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    lines = [
+        {
+            "key": key,
+            "label": label,
+            "points": [
+                (epoch, x_percent(epoch, epochs), _y_percent(value, low, high), value)
+                for epoch, value in found[key]
+            ],
+        }
+        for key, label in keys.items()
+        if found[key]
+    ]
+    return {"title": title, "low": low, "high": high, "lines": lines, "epochs": epochs}
+
+
+def x_percent(epoch: float, epochs: Sequence[float]) -> float:
+    """Return an epoch's place in percent of the width, leaving room for the y labels."""
+    first, last = min(epochs), max(epochs)
+    return 50.0 if first == last else 10 + 87 * (epoch - first) / (last - first)
+
+
+def _y_percent(value: float, low: float, high: float) -> float:
+    return 50.0 if low == high else 90 - 78 * (value - low) / (high - low)
+
+
+DIVERSITY_ROWS = (
+    ("num_texts", "Texts", "how many there are", 0),
+    ("mean_length", "Mean length", "words per text", 1),
+    ("distinct_1", "Distinct words", "different words per word", 3),
+    ("distinct_2", "Distinct pairs", "different word pairs per pair", 3),
+    ("distinct_3", "Distinct triples", "different word triples per triple", 3),
+    ("self_overlap", "Self-overlap", "word pairs shared by two texts with the same attributes", 3),
+    ("num_duplicates", "Duplicates", "texts that equal an earlier one", 0),
+)
+
+
+def diversity_rows(diversity: object) -> list[dict[str, Any]]:
+    """Return each diversity figure of the seed and the synthetic examples, and at equal size."""
+    if not isinstance(diversity, Mapping):
+        return []
+    seed, synthetic = (diversity.get(key) or {} for key in ("seed", "synthetic"))
+    return [
+        {
+            "title": title,
+            "sentence": sentence,
+            "digits": digits,
+            "seed": seed.get(key),
+            "synthetic": synthetic.get(key),
+            "matched": synthetic.get(f"matched_{key}") if key.startswith("distinct") else None,
+        }
+        for key, title, sentence, digits in DIVERSITY_ROWS
+        if number(seed.get(key)) is not None or number(synthetic.get(key)) is not None
+    ]

@@ -1,0 +1,118 @@
+"""How figures, reasons and hostile strings are written where a person reads them."""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+from typing import Any
+
+REASONS: dict[str, tuple[str, str]] = {
+    "empty": ("Empty", "The frozen LM wrote nothing."),
+    "copy_of_seed": ("Copy of a seed example", "The text is a seed example, word for word."),
+    "copy_of_exemplar": (
+        "Copy of an exemplar",
+        "The text repeats an exemplar that was shown to the frozen LM.",
+    ),
+    "duplicate_in_unit": (
+        "Duplicate in its unit",
+        "Another candidate for the same constraint has the same text.",
+    ),
+    "missing_value": (
+        "Asked value missing",
+        "A slot value that was asked for is not in the text (denoise.require_values).",
+    ),
+    "off_topic": (
+        "Off topic",
+        "Its noise score is above the cut (denoise.max_noise_score).",
+    ),
+    "over_quota": (
+        "Over quota",
+        "Good enough, but its unit has enough better ones (denoise.num_kept_per_unit).",
+    ),
+}
+
+STAGES = {
+    "tune": "Tune the soft prompts",
+    "generate": "Generate and denoise",
+    "train": "Train the students",
+    "evaluate": "Evaluate the students",
+    "report": "Write the report",
+}
+
+MINUS, DASH = "\u2212", "\u2013"
+
+# Controls, and the marks that turn or hide the text beside them; joiners stay, as
+# emoji and several scripts need them.
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def reason_words(reason: str) -> tuple[str, str]:
+    """Return a title and a sentence for a reason; its own name where it is a new one."""
+    return REASONS.get(reason, (reason.replace("_", " ").capitalize(), ""))
+
+
+def show_invisible(text: object) -> str:
+    """Return the text with each control, direction or zero-width mark spelled out: ``[U+202E]``."""
+    return _INVISIBLE.sub(lambda mark: f"[U+{ord(mark[0]):04X}]", str(text))
+
+
+def redact(value: Any) -> Any:
+    """Return a copy of nested plain data in which no URI holds a user name or password."""
+    if isinstance(value, dict):
+        return {key: redact(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact(item) for item in value]
+    return _CREDENTIALS.sub("***@", value) if isinstance(value, str) else value
+
+
+def number(value: object) -> float | None:
+    """Return a finite number, or None for anything else: metrics.json is read as it is found."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
+        return float(value)
+    return None
+
+
+def count(value: object) -> str:
+    """Write a count: ``4,512``."""
+    known = number(value)
+    return DASH if known is None else f"{known:,.0f}"
+
+
+def decimal(value: object, digits: int = 1) -> str:
+    """Write a number with its sign where it is negative: ``0.6``."""
+    known = number(value)
+    return DASH if known is None else f"{known:,.{digits}f}".replace("-", MINUS)
+
+
+def signed(value: object) -> str:
+    """Write a difference with its sign: ``+3.9``."""
+    known = number(value)
+    return DASH if known is None else f"{known:+,.1f}".replace("-", MINUS)
+
+
+def percent(part: float, whole: float) -> str:
+    """Write a share: ``30 %``; at both ends a digit more."""
+    if not whole:
+        return DASH
+    share = 100 * part / whole
+    # Nearly nothing is not 0 %, and nearly all is not 100 %.
+    digits = 0 if share in (0, 100) or 10 <= share <= 99 else 1
+    shown = min(max(share, 0.1), 99.9) if 0 < share < 100 else share
+    return f"{shown:.{digits}f}\u00a0%"
+
+
+def duration(seconds: object) -> str:
+    """Write a time in the two largest units that matter: ``2 h 05 min``."""
+    known = number(seconds)
+    if known is None:
+        return DASH
+    if known < 60:
+        return f"{known:.1f}\u00a0s"
+    minutes, rest = divmod(round(known), 60)
+    if minutes < 60:
+        return f"{minutes}\u00a0min {rest:02d}\u00a0s"
+    return f"{minutes // 60:,}\u00a0h {minutes % 60:02d}\u00a0min"

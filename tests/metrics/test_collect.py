@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from msp.errors import StorageError
+from msp.metrics.collect import diversity_metrics, generate_metrics, summarise_run
+from msp.metrics.sample import NUM_PER_STRATUM, draw_keys
+from msp.records import (
+    CANDIDATES_SCHEMA,
+    SYNTHETIC_SCHEMA,
+    Candidate,
+    Constraint,
+    Example,
+    Unit,
+    synthetic_rows,
+    unit_row,
+)
+from msp.storage.store import ObjectStore, open_store
+
+SEEDS = [
+    Example("s:1", "cancel it on friday", ("cancel",), {"date": ("friday",)}),
+    Example("s:2", "hi, cancel it", ("greet", "cancel")),
+]
+NAN = math.nan
+
+
+def judged(unit_id: int, index: int, text: str, reason: str | None, noise: float) -> Candidate:
+    number = unit_id * 2**16 + index
+    return Candidate(number, text, "", reason is None, reason, noise, 1 - noise, 0.5, 4, -1.0)
+
+
+def a_unit(unit_id: int, seed: Example) -> Unit:
+    constraint = Constraint(seed.attributes, seed.values, seed.domain)
+    return Unit(unit_id, 0, "msp", seed.uid, constraint, (), 3, 0)
+
+
+def write_shard(store: ObjectStore, shard: int, units: list[tuple[Unit, list[Candidate]]]) -> None:
+    rows = [unit_row(unit, candidates) for unit, candidates in units]
+    kept = [row for unit in rows for row in synthetic_rows(unit)]
+    for key, found, schema in (
+        (f"candidates/round-000/shard-{shard:07d}.parquet", rows, CANDIDATES_SCHEMA),
+        (f"synthetic/round-000-shard-{shard:07d}.parquet", kept, SYNTHETIC_SCHEMA),
+    ):
+        sink = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(found, schema=schema), sink)
+        store.write(key, sink.getvalue())
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    """Two shards: 3 units, 6 candidates, 3 of them kept."""
+    store = open_store(str(tmp_path / "run"))
+    first = [
+        judged(0, 0, "please cancel it Friday", None, 0.2),
+        judged(0, 1, "cancel it", "missing_value", NAN),
+        judged(0, 2, "fridays are nice", "off_topic", 0.91),
+    ]
+    second = [judged(1, 0, "hello, cancel", None, 0.25), judged(1, 1, "hey, cancel", None, 0.3)]
+    write_shard(store, 0, [(a_unit(0, SEEDS[0]), first), (a_unit(1, SEEDS[1]), second)])
+    write_shard(store, 1, [(a_unit(2, SEEDS[1]), [judged(2, 0, "", "empty", NAN)])])
+    return store
+
+
+def test_every_candidate_is_counted_once(store: ObjectStore) -> None:
+    summary = summarise_run(store, SEEDS, seed=1)
+    assert (summary.num_units, summary.num_candidates, summary.num_kept) == (3, 6, 3)
+    assert dict(summary.num_dropped_by_reason) == {"missing_value": 1, "off_topic": 1, "empty": 1}
+    assert summary.num_tokens == 24
+    assert generate_metrics(summary, tokens_per_second=8.0, wall_seconds=3.0)["num_kept"] == 3
+
+
+def test_kept_candidates_are_counted_by_label_slot_and_combination(store: ObjectStore) -> None:
+    summary = summarise_run(store, SEEDS, seed=1)
+    assert summary.kept_per_attribute == {"cancel": 3, "date": 1, "greet": 2}
+    assert summary.kept_per_combination == {("greet", "cancel"): 2, ("cancel", "date"): 1}
+    assert summary.seeds_per_attribute == {"cancel": 2, "date": 1, "greet": 1}
+
+
+def test_scores_are_binned_and_unscored_candidates_are_in_no_bin(store: ObjectStore) -> None:
+    summary = summarise_run(store, SEEDS, seed=1)
+    assert sum(summary.noise_kept) == 3
+    assert sum(summary.noise_dropped) == 1
+    assert summary.noise_dropped[45] == 1  # 0.91 lies in [0.90, 0.92)
+
+
+def test_asked_values_are_found_as_whole_words_in_any_case(store: ObjectStore) -> None:
+    summary = summarise_run(store, SEEDS, seed=1)
+    assert (summary.num_values_asked, summary.num_values_found) == (3, 1)
+
+
+def test_a_small_run_is_sampled_whole_and_in_plan_order(store: ObjectStore) -> None:
+    sample = summarise_run(store, SEEDS, seed=1).sample
+    assert [row.text for row in sample][:2] == ["please cancel it Friday", "cancel it"]
+    assert len(sample) == 6
+    assert sample[0].values == {"date": ("friday",)}
+    assert math.isnan(sample[1].noise_score)
+
+
+def test_an_empty_store_gives_zeros(tmp_path: Path) -> None:
+    empty = open_store(str(tmp_path / "empty"))
+    summary = summarise_run(empty, [], seed=1)
+    assert (summary.num_units, summary.num_candidates, summary.sample) == (0, 0, ())
+    assert diversity_metrics(empty, [], seed=1)["synthetic"]["num_texts"] == 0
+
+
+def test_diversity_reads_the_synthetic_examples(store: ObjectStore) -> None:
+    measured = diversity_metrics(store, SEEDS, seed=1)
+    assert (measured["seed"]["num_texts"], measured["synthetic"]["num_texts"]) == (2, 3)
+    assert measured["synthetic"]["matched_size"] == 2
+
+
+def test_a_damaged_object_is_named(store: ObjectStore) -> None:
+    store.write("candidates/round-000/shard-0000002.parquet", b"PAR1 but not really PAR1")
+    with pytest.raises(StorageError, match=r"shard-0000002\.parquet is damaged"):
+        summarise_run(store, SEEDS, seed=1)
+
+
+def test_a_foreign_parquet_object_is_named(store: ObjectStore) -> None:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"x": [1]}), sink)
+    store.write("candidates/mine.parquet", sink.getvalue())
+    with pytest.raises(StorageError, match=r"candidates/mine\.parquet has no column 'id'"):
+        summarise_run(store, SEEDS, seed=1)
+
+
+def test_a_bounded_sample_shows_rare_reasons_and_does_not_depend_on_shards(tmp_path: Path) -> None:
+    units = [(a_unit(i, SEEDS[i % 2]), [judged(i, 0, f"t {i}", None, 0.1)]) for i in range(400)]
+    units[123] = (units[123][0], [judged(123, 0, "rare", "copy_of_seed", NAN)])
+    samples = []
+    for size in (50, 400):
+        store = open_store(str(tmp_path / str(size)))
+        for shard in range(400 // size):
+            write_shard(store, shard, units[shard * size : (shard + 1) * size])
+        samples.append(summarise_run(store, SEEDS, seed=1, sample_size=100).sample)
+    assert [row.text for row in samples[0]] == [row.text for row in samples[1]]
+    assert len(samples[0]) == 100
+    assert "rare" in {row.text for row in samples[0]}
+    assert len({row.seed_uid for row in samples[0]}) == 2
+    assert NUM_PER_STRATUM < 100
+
+
+@given(st.lists(st.integers(0, 2**47), min_size=2, unique=True), st.integers(0, 2**32))
+def test_different_ids_get_different_keys(ids: list[int], seed: int) -> None:
+    keys = draw_keys(np.array(ids), seed=seed)
+    assert len(set(keys.tolist())) == len(ids)
