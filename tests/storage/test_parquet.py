@@ -54,7 +54,7 @@ def test_a_damaged_object_is_named_wherever_the_damage_is(tmp_path: Path) -> Non
     store = open_store(str(tmp_path))
     whole = table_bytes([unit(i, f"text {i}") for i in range(50)], CANDIDATES_SCHEMA)
     column = pq.ParquetFile(io.BytesIO(whole)).metadata.row_group(0).column(0)
-    middle = column.data_page_offset + 60  # within the ids of the first page
+    middle = column.dictionary_page_offset + column.total_compressed_size - 1  # in a page
     for damaged in (
         b"",
         b"<html>",
