@@ -14,12 +14,12 @@ from torch import Tensor
 
 from msp.config import TuneConfig
 from msp.errors import CheckpointError
+from msp.storage.layout import TUNE_STATE_PREFIX, progress_key, tune_state_key
 from msp.storage.store import ObjectStore
 
-STATE_PREFIX = "state/tune/"
-EPOCH_PREFIX = f"{STATE_PREFIX}epoch-"
-BEST_KEY = f"{STATE_PREFIX}best.safetensors"
-PROGRESS_KEY = "state/progress/tune.json"
+EPOCH_PREFIX = tune_state_key("epoch-")
+BEST_KEY = tune_state_key("best.safetensors")
+PROGRESS_KEY = progress_key("tune")
 
 Stop = Literal["num_epochs", "patience", "diverged"]
 
@@ -146,7 +146,7 @@ def load_state(store: ObjectStore) -> TuneState:
 
 def drop_state(store: ObjectStore) -> None:
     """Remove what only an unfinished tuning needs."""
-    for key in [info.key for info in store.list(STATE_PREFIX)]:
+    for key in [info.key for info in store.list(TUNE_STATE_PREFIX)]:
         store.delete(key)
 
 

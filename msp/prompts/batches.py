@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-BATCHES_PER_BUCKET = 4
+BATCHES_PER_BUCKET = 8
 """Batches that are sorted by length together: enough to save padding, few enough to stay mixed."""
 
 
@@ -28,20 +28,24 @@ def plan_batches(
     if not lengths:
         return []
     rng = np.random.default_rng([seed % 2**64, epoch])
-    shuffled = rng.permutation(len(lengths))
+    shuffled = rng.permutation(len(lengths)).tolist()
     num_batches = -(-len(lengths) // batch_size)
-    edges = np.linspace(0, len(lengths), num_batches + 1).round().astype(int)
+    edges = _even_edges(len(lengths), num_batches)
+    bounds = _even_edges(num_batches, -(-num_batches // BATCHES_PER_BUCKET))
     batches: list[list[int]] = []
-    for first in range(0, num_batches, BATCHES_PER_BUCKET):
-        cuts = edges[first : first + BATCHES_PER_BUCKET + 1]
-        first_row = int(cuts[0])
-        bucket = sorted(shuffled[first_row : cuts[-1]].tolist(), key=lambda place: lengths[place])
-        batches += [
-            bucket[start - first_row : end - first_row] for start, end in pairwise(cuts.tolist())
-        ]
+    for first, last in pairwise(bounds):
+        start = edges[first]
+        bucket = sorted(shuffled[start : edges[last]], key=lambda place: lengths[place])
+        cuts = pairwise(edges[first : last + 1])
+        batches += [bucket[begin - start : end - start] for begin, end in cuts]
     return [batches[place] for place in rng.permutation(num_batches).tolist()]
 
 
 def share(batch: Sequence[int], *, rank: int, num_workers: int) -> list[int]:
     """Return one worker's part of a batch; all parts together are the batch, none twice."""
     return list(batch[rank::num_workers])
+
+
+def _even_edges(num: int, num_parts: int) -> list[int]:
+    """Return the borders that cut ``num`` things into parts whose sizes differ by at most one."""
+    return [num * part // num_parts for part in range(num_parts + 1)]

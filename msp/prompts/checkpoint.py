@@ -14,12 +14,11 @@ from msp.errors import CheckpointError
 from msp.models.frozen_lm import FrozenLM
 from msp.models.lm_files import LMFiles
 from msp.prompts.soft import SoftPrompts
+from msp.storage.layout import PROMPTS_JSON, PROMPTS_TENSORS
 from msp.storage.store import ObjectStore
 from msp.tasks.ontology import Ontology
 
 FOLDER = "prompts"
-TENSORS_KEY = f"{FOLDER}/prompts.safetensors"
-META_KEY = f"{FOLDER}/prompts.json"
 FORMAT_VERSION = 1
 
 
@@ -46,13 +45,13 @@ def describe_prompts(
 def save_prompts(store: ObjectStore, soft: SoftPrompts, meta: Mapping[str, Any]) -> None:
     """Write the prompts; they count as saved once prompts.json, the last object, is there."""
     tensors = {name: p.detach().float().cpu().contiguous() for name, p in soft.named_parameters()}
-    store.write(TENSORS_KEY, safetensors.torch.save(tensors))
-    store.write(META_KEY, json.dumps(dict(meta), indent=2).encode())
+    store.write(PROMPTS_TENSORS, safetensors.torch.save(tensors))
+    store.write(PROMPTS_JSON, json.dumps(dict(meta), indent=2).encode())
 
 
 def prompts_are_saved(store: ObjectStore) -> bool:
     """Tell whether the store has finished prompts."""
-    return store.exists(META_KEY)
+    return store.exists(PROMPTS_JSON)
 
 
 def read_meta(store: ObjectStore) -> dict[str, Any]:
@@ -62,10 +61,10 @@ def read_meta(store: ObjectStore) -> dict[str, Any]:
         CheckpointError: it is not there, or is damaged.
     """
     where = f"prompts at {store.uri}/{FOLDER}"
-    if not store.exists(META_KEY):
+    if not store.exists(PROMPTS_JSON):
         raise CheckpointError(f"{where} are not there; run msp tune first.")
     try:
-        meta = json.loads(store.read(META_KEY))
+        meta = json.loads(store.read(PROMPTS_JSON))
         version = meta["format"]
         sizes, model = meta["sizes"], meta["base_model"]
         complete = {"hidden_size"} <= set(sizes) and {"name", "content_hash"} <= set(model)
@@ -102,10 +101,10 @@ def load_prompts(
             "tuned for another ontology. Tune again with another output_uri."
         )
     soft = prompts_from_bytes(
-        store.read(TENSORS_KEY), meta["mixture"], where=f"{store.uri}/{TENSORS_KEY}"
+        store.read(PROMPTS_TENSORS), meta["mixture"], where=f"{store.uri}/{PROMPTS_TENSORS}"
     )
     if soft.instruction.shape[-1] != lm.hidden_size:
-        raise CheckpointError(f"{store.uri}/{TENSORS_KEY} does not belong to its prompts.json.")
+        raise CheckpointError(f"{store.uri}/{PROMPTS_TENSORS} does not belong to its prompts.json.")
     return soft.to(lm.device)
 
 

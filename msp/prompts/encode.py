@@ -51,15 +51,15 @@ class ExampleEncoder:
         files: the LM's tokenizer and limits.
         prompts: lengths, mixture and form.
         ontology: the task's attributes.
-        seeds: the seed examples that exemplars are drawn from.
+        seeds: the seed examples that exemplars are drawn from; not needed where they are given.
         seed: the run's; with the epoch and the example it decides the draw.
     """
 
     files: LMFiles
     prompts: PromptsConfig
     ontology: Ontology
-    seeds: Sequence[Example]
-    seed: int
+    seeds: Sequence[Example] = ()
+    seed: int = 0
 
     @cached_property
     def _pools(self) -> ExemplarPools:

@@ -92,13 +92,14 @@ class TuningObjective(nn.Module):
         skipped = labels.new_full((labels.shape[0], mask.shape[1] - labels.shape[1]), IGNORED)
         inputs, mask, labels = _pushed_left(inputs, mask, torch.cat([skipped, labels], dim=1))
         # Padding stands at the end only, where a causal LM never looks back from a real
-        # position, so no attention mask is needed; the output layer, a large part of a small
-        # LM's work, runs from the first target token on.
-        first = int((labels != IGNORED).any(dim=0).nonzero()[0, 0])
-        kept = {"logits_to_keep": labels.shape[1] - first + 1} if self._keeps_logits else {}
-        logits = self.lm(inputs_embeds=inputs, use_cache=False, **kept).logits
-        labels = labels[:, first:]
-        return logits[:, -labels.shape[1] - 1 : -1], labels
+        # position, so no attention mask is needed. The output layer, a large part of a small
+        # LM's work, runs only where some row's next token is a target.
+        before = (labels != IGNORED).any(dim=0).nonzero()[:, 0] - 1
+        if self._keeps_logits:
+            logits = self.lm(inputs_embeds=inputs, use_cache=False, logits_to_keep=before).logits
+        else:
+            logits = self.lm(inputs_embeds=inputs, use_cache=False).logits[:, before]
+        return logits, labels[:, before + 1]
 
     def _seq2seq(self, batch: Batch) -> tuple[Tensor, Tensor]:
         labels = batch.target.masked_fill(~batch.target_mask, IGNORED)
