@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -21,6 +21,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
+AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
 
 class Section(BaseModel):
@@ -164,8 +165,12 @@ class StudentConfig(Section):
     encoder_learning_rate: PositiveFloat = Field(1e-4, description="finetune only")
     hidden_size: PositiveInt = Field(512, description="units of the head")
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    embedding_noise: Annotated[float, Field(ge=0.0)] = Field(
+        2.0,
+        description="head only: standard deviation of the noise on embeddings of unit variance",
+    )
     synthetic_weight: PositiveFloat = Field(
-        0.5, description="weight of a synthetic example; a seed example weighs 1"
+        0.5, description="how often a synthetic example is drawn; a seed example has 1"
     )
     num_workers: PositiveInt = 1
     gpus_per_worker: NonNegativeInt = 0
@@ -221,6 +226,12 @@ class RunConfig(Section):
                 f"{self.tune.num_workers} workers cannot share evenly; "
                 "use a multiple of tune.num_workers."
             )
+        if self.student.kind == "finetune" and self.student.batch_size % self.student.num_workers:
+            raise ValueError(
+                f"student.batch_size is {self.student.batch_size}, which "
+                f"{self.student.num_workers} workers cannot share evenly; "
+                "use a multiple of student.num_workers."
+            )
         if self.tune.select_by == "dev_bleu" and not self.tune.max_dev_generations:
             raise ValueError(
                 "tune.select_by is dev_bleu, but tune.max_dev_generations is 0; "
@@ -240,9 +251,17 @@ class RunConfig(Section):
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the run's config of a YAML file; as :func:`load_config_as`."""
+    return load_config_as(RunConfig, path, overrides)
+
+
+def load_config_as(
+    kind: type[AnyConfig], path: str | Path, overrides: Sequence[str] = ()
+) -> AnyConfig:
     """Return the config of a YAML file with ``section.key=value`` overrides applied.
 
     Args:
+        kind: which config it is: a run's, or a pre-training's.
         path: the YAML file.
         overrides: each ``section.key=value``, the value read as YAML.
 
@@ -261,9 +280,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     for override in overrides:
         _apply_override(tree, override)
     try:
-        return RunConfig.model_validate(tree)
+        return kind.model_validate(tree)
     except ValidationError as error:
-        faults = "\n".join(f"  {_fault(fault)}" for fault in error.errors())
+        faults = "\n".join(f"  {_fault(fault, kind)}" for fault in error.errors())
         raise ConfigError(f"{path}:\n{faults}") from error
 
 
@@ -284,10 +303,10 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: the value is not YAML ({error}).") from error
 
 
-def _fault(fault: Any) -> str:
+def _fault(fault: Any, kind: type[BaseModel]) -> str:
     where = ".".join(str(part) for part in fault["loc"])
     if fault["type"] == "extra_forbidden":
-        near = did_you_mean(str(fault["loc"][-1]), _known_keys(fault["loc"]))
+        near = did_you_mean(str(fault["loc"][-1]), _known_keys(fault["loc"], kind))
         return f"{where} is not a known key{near}"
     if fault["type"] == "missing":
         return f"{where} is required and has no default."
@@ -296,8 +315,8 @@ def _fault(fault: Any) -> str:
     return f"{where} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = RunConfig
+def _known_keys(loc: tuple[int | str, ...], kind: type[BaseModel]) -> list[str]:
+    model = kind
     for part in loc[:-1]:
         annotation = model.model_fields[str(part)].annotation
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):

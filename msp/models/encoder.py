@@ -59,7 +59,7 @@ class SentenceEncoder:
         return next(self.body.parameters()).device
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
-        """Return ``input_ids`` and ``attention_mask``, [B, T] each, on the body's device."""
+        """Return ``input_ids`` and ``attention_mask``, [B, T] each, T > 0, on the body's device."""
         batch = self.tokenizer(
             list(texts),
             truncation=True,
@@ -67,15 +67,16 @@ class SentenceEncoder:
             padding=True,
             return_tensors="pt",
         )
+        # No body takes T = 0, which a batch of empty texts comes to without special tokens.
+        width = (0, 1) if batch["input_ids"].shape[1] == 0 else (0, 0)
         return {
-            key: batch[key].to(self.device, torch.long) for key in ("input_ids", "attention_mask")
+            key: nn.functional.pad(batch[key].long(), width).to(self.device)
+            for key in ("input_ids", "attention_mask")
         }
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Return the pooled vectors [B, H] of one batch, with gradients where they are on."""
         tokens = self.tokenize(texts)
-        if tokens["input_ids"].shape[1] == 0:
-            return torch.zeros(len(texts), self.dimension, device=self.device)
         return mean_pool(self.body(**tokens).last_hidden_state, tokens["attention_mask"])
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> npt.NDArray[np.float32]:

@@ -1,0 +1,198 @@
+"""Both students of a run: trained with and without the synthetic examples, alike in all else.
+
+Every training is one object in the store when it is done, written by the worker
+that did it, so a run that dies continues with those that are missing.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import ray
+import ray.train
+import ray.train.torch
+
+from msp.config import RunConfig
+from msp.distributed import placement
+from msp.distributed.student_worker import (
+    TASK_OPTIONS,
+    StudentWork,
+    embed_texts,
+    finetune_loop,
+    stack,
+    train_and_commit_head,
+)
+from msp.errors import StorageError
+from msp.progress import StageProgress
+from msp.records import Example
+from msp.storage import layout
+from msp.storage.store import ObjectStore
+from msp.students.examples import TrainingSet, labelled_texts, training_set
+from msp.students.score import summarise
+from msp.students.training import Evaluation, Training, finished_scores
+from msp.tasks.base import TaskData
+
+_POLL_SECONDS = 1.0
+_MAX_FAILURES = 3
+
+
+def train_students(
+    config: RunConfig,
+    task: TaskData,
+    store: ObjectStore,
+    synthetic: Callable[[], Iterable[Example]],
+) -> dict[str, Any]:
+    """Return both arms' scores once every training is done, doing those that are missing.
+
+    Args:
+        config: the run's.
+        task: seed, dev and test examples; the threshold is chosen on dev alone.
+        store: of the run.
+        synthetic: returns the synthetic examples, in the same order every time.
+
+    Returns:
+        ``seed_only`` and ``augmented``, each as :func:`msp.students.score.summarise` returns it
+        with ``num_seed_examples`` and ``num_synthetic``; ``seeds`` of the trainings;
+        ``wall_seconds`` over all starts.
+
+    Raises:
+        CheckpointError: the student's encoder is not there.
+        TaskDataError: an example carries a label that the ontology does not know.
+    """
+    labels = tuple(attribute.name for attribute in task.ontology.attributes)
+    sets = {
+        arm: training_set(
+            task.seeds, examples, labels=labels, config=config.student, seed=config.seed
+        )
+        for arm, examples in (("seed_only", ()), ("augmented", synthetic()))
+    }
+    evaluation = Evaluation(
+        labelled_texts(task.dev, labels), labelled_texts(task.test, labels), labels
+    )
+    trainings = _plan(config, sets)
+    missing = [t for t in trainings if finished_scores(store, t) is None]
+    before_seconds = _wall_seconds(store) if len(missing) < len(trainings) else 0.0
+    if missing:
+        placement.connect(config.cluster)
+        train = _train_heads if config.student.kind == "head" else _finetune
+        with placement.ours_out_of_rays(), _progress(store, trainings, before_seconds):
+            train(StudentWork(config.student, store, tuple(missing), sets, evaluation))
+    scores = _scores(store, trainings, sets, len(task.seeds))
+    return {**scores, "wall_seconds": _wall_seconds(store)}
+
+
+def _plan(config: RunConfig, sets: dict[str, TrainingSet]) -> list[Training]:
+    hashes = {arm: sets[arm].content_hash for arm in layout.ARMS}
+    return [
+        Training(arm, config.seed + k, hashes[arm], is_saved=k == 0)
+        for k in range(config.student.num_seeds)
+        for arm in layout.ARMS
+    ]
+
+
+def _train_heads(work: StudentWork) -> None:
+    evaluation = work.evaluation
+    splits = [*work.training_sets.values(), evaluation.dev, evaluation.test]
+    vectors = embed_texts(work.config, [text for split in splits for text in split.texts])
+    learned_from = {
+        arm: ray.put((found, stack(vectors, found.texts)))
+        for arm, found in work.training_sets.items()
+    }
+    dev, test = (stack(vectors, split.texts) for split in (evaluation.dev, evaluation.test))
+    scored_on = ray.put((evaluation, dev, test))
+    train = ray.remote(train_and_commit_head).options(**TASK_OPTIONS)
+    ray.get(
+        [
+            train.remote(work.config, work.store, training, learned_from[training.arm], scored_on)
+            for training in work.trainings
+        ]
+    )
+
+
+def _finetune(work: StudentWork) -> None:
+    config = work.config
+    resources = {"CPU": 1.0, "GPU": float(config.gpus_per_worker)}
+    with tempfile.TemporaryDirectory(prefix="msp-train-") as scratch:
+        # Ray Train continues what has the same name; what continues here is in our store.
+        run_config = ray.train.RunConfig(
+            name=uuid.uuid4().hex,
+            storage_path=scratch,
+            failure_config=ray.train.FailureConfig(max_failures=_MAX_FAILURES),
+        )
+        ray.train.torch.TorchTrainer(
+            finetune_loop,
+            train_loop_config={"work": work},
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=config.num_workers,
+                use_gpu=config.gpus_per_worker > 0,
+                resources_per_worker=resources,
+            ),
+            run_config=run_config,
+        ).fit()
+
+
+def _scores(
+    store: ObjectStore,
+    trainings: Sequence[Training],
+    sets: dict[str, TrainingSet],
+    num_seed_examples: int,
+) -> dict[str, Any]:
+    arms: dict[str, Any] = {}
+    for arm in layout.ARMS:
+        found = [finished_scores(store, t) for t in trainings if t.arm == arm]
+        arms[arm] = {
+            **summarise([scores for scores in found if scores is not None]),
+            "num_seed_examples": num_seed_examples,
+            "num_synthetic": sets[arm].num_synthetic,
+        }
+    return {**arms, "seeds": sorted({t.seed for t in trainings})}
+
+
+@contextmanager
+def _progress(
+    store: ObjectStore, trainings: Sequence[Training], before_seconds: float
+) -> Iterator[None]:
+    """Show, and note for ``msp status``, how many trainings the store holds."""
+    ended, started = threading.Event(), time.monotonic()
+
+    def num_done() -> int:
+        return sum(finished_scores(store, training) is not None for training in trainings)
+
+    def note(progress: StageProgress) -> None:
+        done = num_done()
+        progress.update(done)
+        state = {
+            "done_students": done,
+            "planned_students": len(trainings),
+            "wall_seconds": before_seconds + time.monotonic() - started,
+        }
+        store.write(layout.progress_key("train"), json.dumps(state, sort_keys=True).encode())
+
+    def watch(progress: StageProgress) -> None:
+        while not ended.wait(_POLL_SECONDS):
+            # A store that is out of reach for a moment ends a look at progress, not the training.
+            with suppress(StorageError):
+                note(progress)
+
+    with StageProgress("train", "students", len(trainings), done=num_done()) as progress:
+        thread = threading.Thread(target=watch, args=(progress,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+        note(progress)
+
+
+def _wall_seconds(store: ObjectStore) -> float:
+    """Return how long earlier starts have trained."""
+    key = layout.progress_key("train")
+    return float(json.loads(store.read(key))["wall_seconds"]) if store.exists(key) else 0.0

@@ -1,0 +1,138 @@
+"""What a student learns from: texts, their labels, and how often each is drawn.
+
+A weight is a chance to be drawn, not a factor in the loss: with the same number
+of steps and the same batch size, no part of a step is spent on an example that
+then counts half. Both arms draw by the same random stream.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from msp.config import StudentConfig
+from msp.errors import TaskDataError, did_you_mean
+from msp.records import Example
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts and their labels.
+
+    Args:
+        texts: N of them.
+        gold: [N, A], true where text n carries label a.
+    """
+
+    texts: tuple[str, ...]
+    gold: Bools
+
+
+@dataclass(frozen=True)
+class TrainingSet(LabelledTexts):
+    """What one arm learns from.
+
+    Args:
+        weights: [N], how often each is drawn relative to a seed example, which has 1.
+        num_synthetic: how many synthetic examples stand behind it, whether held or not.
+    """
+
+    weights: npt.NDArray[np.float64]
+    num_synthetic: int = 0
+
+    @property
+    def content_hash(self) -> str:
+        """SHA-256 (hex) of texts, labels and weights."""
+        digest = hashlib.sha256(json.dumps(self.texts).encode())
+        for array in (self.gold, self.weights):
+            digest.update(repr(array.shape).encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+
+def labelled_texts(examples: Sequence[Example], labels: Sequence[str]) -> LabelledTexts:
+    """Return the examples as a student reads them; slot values are not classified.
+
+    Raises:
+        TaskDataError: an example carries a label that is not among ``labels``.
+    """
+    columns = {label: column for column, label in enumerate(labels)}
+    gold = np.zeros((len(examples), len(labels)), dtype=np.bool_)
+    for row, example in enumerate(examples):
+        for name in example.attributes:
+            if name not in columns:
+                near = did_you_mean(name, labels)
+                raise TaskDataError(
+                    f"example {example.uid}: {name!r} is not among the {len(labels)} labels "
+                    f"that the student learns{near or '.'}"
+                )
+            gold[row, columns[name]] = True
+    return LabelledTexts(tuple(example.text for example in examples), gold)
+
+
+def training_set(
+    seeds: Sequence[Example],
+    synthetic: Iterable[Example],
+    *,
+    labels: Sequence[str],
+    config: StudentConfig,
+    seed: int,
+) -> TrainingSet:
+    """Return what an arm learns from, bounded however many synthetic examples there are.
+
+    A training draws ``num_steps * batch_size`` times, so no more synthetic
+    examples than that are held: a uniform sample, whose weight stands for all.
+
+    Args:
+        seeds: the seed examples.
+        synthetic: read once; none for the seed-only arm. Their order must not change between runs.
+        labels: the ontology's labels, in its order.
+        config: the student section.
+        seed: of the sample.
+    """
+    room = config.num_steps * config.batch_size
+    held, num_synthetic = _sample(synthetic, room, seed)
+    found = labelled_texts([*seeds, *held], labels)
+    weights = np.ones(len(found.texts))
+    if held:
+        weights[len(seeds) :] = config.synthetic_weight * num_synthetic / len(held)
+    return TrainingSet(found.texts, found.gold, weights, num_synthetic)
+
+
+def draw_batches(training: TrainingSet, config: StudentConfig, seed: int) -> npt.NDArray[np.int64]:
+    """Return [num_steps, batch_size] rows of the training set, drawn by weight with replacement.
+
+    Raises:
+        TaskDataError: there is nothing to draw from.
+    """
+    if not len(training.weights):
+        raise TaskDataError("the student has no example to learn from; give it seed examples.")
+    shares = training.weights / training.weights.sum()
+    size = (config.num_steps, config.batch_size)
+    rows: npt.NDArray[np.int64] = np.random.default_rng(seed).choice(len(shares), size, p=shares)
+    return rows
+
+
+def _sample(examples: Iterable[Example], room: int, seed: int) -> tuple[list[Example], int]:
+    """Return a uniform sample of at most ``room`` (Vitter's algorithm R), and how many there were.
+
+    Up to ``room`` examples come back as they are, all of them and in order.
+    """
+    rng = np.random.default_rng(seed)
+    held: list[Example] = []
+    num_seen = 0
+    for example in examples:
+        num_seen += 1
+        if len(held) < room:
+            held.append(example)
+        elif (place := int(rng.integers(num_seen))) < room:
+            held[place] = example
+    return held, num_seen

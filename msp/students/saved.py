@@ -1,0 +1,128 @@
+"""The trained student as two objects of the run, and back: what a team deploys."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from msp.errors import CheckpointError, StorageError
+from msp.models.encoder import SentenceEncoder, load_encoder
+from msp.storage import layout
+from msp.storage.store import ObjectStore
+from msp.students.examples import Floats
+from msp.students.finetune import FinetunedStudent, finetuned_probabilities
+from msp.students.head import HeadStudent, head_probabilities
+
+StudentModule = HeadStudent | FinetunedStudent
+
+WEIGHTS = "student.safetensors"
+DESCRIPTION = "student.json"  # written last
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is needed beside the weights; ``student.json`` is this as JSON.
+
+    Args:
+        kind: ``head`` or ``finetune``.
+        encoder: its name, as the config has it.
+        dimension: of the encoder's vectors.
+        labels: A of them, in the ontology's order.
+        threshold: a label is said where its probability reaches it.
+    """
+
+    kind: str
+    encoder: str
+    dimension: int
+    labels: tuple[str, ...]
+    threshold: float
+
+
+@dataclass(frozen=True)
+class Student:
+    """A trained student, ready to predict.
+
+    Args:
+        module: the head, or the fine-tuned body with its output layer.
+        encoder: a fine-tuned student shares its body.
+        description: labels and threshold among others.
+    """
+
+    module: StudentModule
+    encoder: SentenceEncoder
+    description: Description
+
+    def probabilities(self, texts: Sequence[str]) -> Floats:
+        """Return [N, A] probabilities, one row a text."""
+        if isinstance(self.module, HeadStudent):
+            return head_probabilities(self.module, self.encoder.encode(texts))
+        return finetuned_probabilities(self.module, self.encoder, texts)
+
+    def predict(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
+        """Return each text's labels, in the ontology's order; a text may have none."""
+        probabilities = self.probabilities(texts)
+        labels = self.description.labels
+        said = probabilities >= probabilities.dtype.type(self.description.threshold)
+        return [tuple(labels[a] for a in np.flatnonzero(row)) for row in said]
+
+
+def save_student(
+    store: ObjectStore, arm: layout.Arm, module: StudentModule, description: Description
+) -> None:
+    """Make the store hold an arm's student: a head alone, or all weights of a fine-tuned one."""
+    # Tied weights share memory, which the format refuses; a clone each is safe.
+    weights = {k: v.detach().cpu().clone() for k, v in module.state_dict().items()}
+    store.write(layout.student_key(arm, WEIGHTS), save(weights))
+    store.write(
+        layout.student_key(arm, DESCRIPTION), json.dumps(asdict(description), indent=1).encode()
+    )
+
+
+def load_student(store: ObjectStore, arm: layout.Arm, *, device: str = "auto") -> Student:
+    """Return an arm's trained student, ready to predict.
+
+    Args:
+        store: of the run.
+        arm: ``seed_only`` or ``augmented``.
+        device: ``auto`` takes a GPU where there is one; a head is small and stays on the CPU.
+
+    Raises:
+        CheckpointError: there is no such student, it is damaged, or its encoder is not there or
+            has another size.
+    """
+    where = f"student {arm!r} at {store.uri}"
+    if arm not in layout.ARMS or not store.exists(layout.student_key(arm, DESCRIPTION)):
+        raise CheckpointError(
+            f"{where} is not there; a run has {' and '.join(layout.ARMS)} once they are trained."
+        )
+    try:
+        found = json.loads(store.read(layout.student_key(arm, DESCRIPTION)))
+        description = Description(**{**found, "labels": tuple(found["labels"])})
+        weights = load(store.read(layout.student_key(arm, WEIGHTS)))
+        encoder = load_encoder(description.encoder, device=device)
+        if encoder.dimension != description.dimension:
+            raise CheckpointError(
+                f"{where} is for vectors of size {description.dimension}, but encoder "
+                f"{encoder.name!r} has {encoder.dimension}; it was trained with another encoder."
+            )
+        module = _empty_module(description, encoder, weights)
+        module.load_state_dict(weights)
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError, StorageError) as error:
+        raise CheckpointError(f"{where} is damaged ({error}); train it again.") from error
+    return Student(module.eval(), encoder, description)
+
+
+def _empty_module(
+    description: Description, encoder: SentenceEncoder, weights: Mapping[str, Tensor]
+) -> StudentModule:
+    num_labels = len(description.labels)
+    if description.kind == "finetune":
+        return FinetunedStudent(encoder.body, encoder.dimension, num_labels).to(encoder.device)
+    hidden_size = weights["hidden.weight"].shape[0]
+    return HeadStudent(encoder.dimension, num_labels, hidden_size=hidden_size)
