@@ -135,7 +135,8 @@ def _mix(value: Tensor) -> Tensor:
 
 def _shift_right(value: Tensor, num_bits: int) -> Tensor:
     """Shift as unsigned: torch's own shift of a negative int64 brings in ones."""
-    return (value >> num_bits) & (2 ** (64 - num_bits) - 1)
+    shifted = torch.bitwise_right_shift(value, num_bits)
+    return torch.bitwise_and(shifted, 2 ** (64 - num_bits) - 1)
 
 
 def _as_int64(value: int) -> int:

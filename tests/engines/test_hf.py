@@ -248,7 +248,7 @@ def test_a_unit_with_more_candidates_than_fit_is_written_in_parts(tiny_llama, ma
 
 def test_one_candidate_that_does_not_fit_is_an_error_that_says_so(tiny_llama, make_request):
     engine = HFEngine(with_small_memory(tiny_llama, max_rows=0))
-    with pytest.raises(GenerationError, match="one candidate of .* does not fit the memory"):
+    with pytest.raises(GenerationError, match=r"one candidate of .* does not fit the memory"):
         engine.generate([make_request(0, num_candidates=5)], SAMPLED)
 
 
