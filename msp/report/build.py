@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from msp.metrics.collect import RunSummary, summarise_run
-from msp.report import scores, sections, wording
+from msp.report import curve, scores, sections, wording
 from msp.report.inputs import ReportInputs
 from msp.report.table import table_json
 from msp.storage.store import ObjectStore
@@ -101,8 +101,8 @@ def _view(inputs: ReportInputs, summary: RunSummary) -> dict[str, Any]:
         "bins": bins,
         "cut": cut,
         "cut_at": sections.noise_cut(bins, cut),
-        "panels": sections.curve_panels(inputs.metric("tune", "curve")),
-        "x_percent": sections.x_percent,
+        "panels": curve.curve_panels(inputs.metric("tune", "curve")),
+        "x_percent": curve.x_percent,
         "best_epoch": wording.number(inputs.metric("tune", "best_epoch")),
         "diversity": sections.diversity_rows(inputs.metric("diversity")),
         "matched_size": inputs.metric("diversity", "synthetic", "matched_size"),

@@ -1,0 +1,123 @@
+"""The running counts behind a run's summary: whole columns at once, only units one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from msp.denoise.rules import UnitTexts, has_missing_value, normalise_value
+from msp.metrics.sample import EVERYTHING, SampledCandidate, StratifiedSample, draw_keys
+
+MAX_COMBINATIONS = 10_000
+# Noise scores lie in [0, 2]: a frequency in [0, 1] averaged with 1 - cosine in [0, 2].
+NOISE_EDGES = tuple(round(0.02 * step, 2) for step in range(101))
+
+
+def combination(attributes: Sequence[str], values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the labels and slots that are carried together, each once, labels first."""
+    return tuple(dict.fromkeys([*attributes, *(slot for slot, texts in values.items() if texts)]))
+
+
+class Tally:
+    """Counts batches of ``candidates/``; what it holds is bounded by the ontology and the sample.
+
+    Args:
+        sample_size: candidates that :attr:`sample` gives at most.
+        seed: of the sample.
+    """
+
+    def __init__(self, sample_size: int, *, seed: int) -> None:
+        self._seed = seed
+        self.counts: Counter[str] = Counter()
+        self.reasons: Counter[str] = Counter()
+        self.attributes: Counter[str] = Counter()
+        self.combinations: Counter[tuple[str, ...]] = Counter()
+        self.noise = np.zeros((2, len(NOISE_EDGES) - 1), np.int64)
+        self.sample = StratifiedSample(sample_size)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count the units of a batch of ``candidates/``, with all its columns."""
+        nested = batch.column(batch.schema.get_field_index("candidates"))
+        flat, parents = nested.flatten(), pc.list_parent_indices(nested).to_numpy()
+        kept = flat.field("kept").to_numpy(zero_copy_only=False).astype(bool)
+        self.counts["units"] += batch.num_rows
+        self.counts["candidates"] += len(flat)
+        self.counts["kept"] += int(kept.sum())
+        self.counts["tokens"] += pc.sum(flat.field("num_tokens")).as_py() or 0
+        reasons = flat.field("reason")
+        for count in pc.value_counts(reasons.drop_null()).to_pylist():
+            self.reasons[count["values"]] += count["counts"]
+        self._add_noise(flat.field("noise_score").to_numpy(zero_copy_only=False), kept)
+        units = batch.drop_columns(["candidates"]).to_pylist()
+        self._add_units(units, np.bincount(parents[kept], minlength=batch.num_rows))
+        self._add_values(units, parents, flat.field("text"))
+        self._add_sample(units, parents, flat)
+
+    def _add_noise(self, scores: Any, kept: Any) -> None:
+        for row, chosen in enumerate((kept, ~kept)):
+            known = scores[chosen & ~np.isnan(scores)]
+            inside = np.clip(known, NOISE_EDGES[0], NOISE_EDGES[-1])
+            self.noise[row] += np.histogram(inside, NOISE_EDGES)[0]
+
+    def _add_units(self, units: list[dict[str, Any]], num_kept: Any) -> None:
+        for unit, kept in zip(units, num_kept.tolist(), strict=True):
+            unit["values"] = {slot: tuple(texts) for slot, texts in unit["values"]}
+            unit["names"] = combination(unit["attributes"], unit["values"])
+            for name in unit["names"]:
+                self.attributes[name] += kept
+            if unit["names"] in self.combinations or len(self.combinations) < MAX_COMBINATIONS:
+                self.combinations[unit["names"]] += kept
+
+    def _add_values(self, units: list[dict[str, Any]], parents: Any, texts: pa.Array) -> None:
+        wanted = [
+            [normalise_value(value) for values in unit["values"].values() for value in values]
+            for unit in units
+        ]
+        for position, parent in enumerate(parents.tolist()):
+            if asked := wanted[parent]:
+                self.counts["asked"] += len(asked)
+                self.counts["found"] += _num_occurring(asked, texts[position].as_py())
+
+    def _add_sample(self, units: list[dict[str, Any]], parents: Any, flat: pa.Array) -> None:
+        keys = draw_keys(flat.field("candidate_id").to_numpy(), seed=self._seed).tolist()
+        reasons = flat.field("reason").to_pylist()
+        for position, (key, parent) in enumerate(zip(keys, parents.tolist(), strict=True)):
+            unit = units[parent]
+            for stratum in _strata(unit["names"], reasons[position]):
+                if key < self.sample.threshold(stratum):
+                    self.sample.offer(stratum, key, partial(_sampled, unit, flat[position]))
+
+
+@lru_cache(maxsize=MAX_COMBINATIONS)
+def _strata(names: tuple[str, ...], reason: str | None) -> tuple[str, ...]:
+    verdict = "kept" if reason is None else f"dropped {reason}"
+    return (EVERYTHING, verdict, *(f"{name} {verdict}" for name in names))
+
+
+def _num_occurring(values: Sequence[str], text: str) -> int:
+    if not has_missing_value(text, UnitTexts((), (), values)):
+        return len(values)
+    return sum(not has_missing_value(text, UnitTexts((), (), (value,))) for value in values)
+
+
+def _sampled(unit: Mapping[str, Any], row: pa.StructScalar) -> SampledCandidate:
+    candidate = row.as_py()
+    return SampledCandidate(
+        candidate_id=candidate["candidate_id"],
+        unit_id=unit["id"],
+        round=unit["round"],
+        seed_uid=unit["seed_uid"],
+        attributes=tuple(unit["attributes"]),
+        values=unit["values"],
+        text=candidate["text"],
+        kept=candidate["kept"],
+        reason=candidate["reason"],
+        noise_score=candidate["noise_score"],
+        similarity=candidate["similarity"],
+    )
