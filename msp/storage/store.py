@@ -105,10 +105,8 @@ def check_store(store: ObjectStore) -> None:
     """
     key = f"probe-{uuid.uuid4().hex}"
     with _made_folders_removed(store):
-        try:
-            store.write_once(key, b"can this be written?\n")
-        finally:
-            store.delete(key)
+        store.write_once(key, b"can this be written?\n")
+        store.delete(key)
 
 
 @contextmanager

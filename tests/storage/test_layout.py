@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msp.errors import StorageError
@@ -26,6 +26,7 @@ def test_the_places_that_others_read_do_not_move() -> None:
     assert layout.progress_key("tune") == "state/progress/tune.json"
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**4), st.integers(0, 10**9))
 def test_a_shards_key_is_read_back(round: int, shard: int) -> None:
     key = layout.candidates_key(round, shard)
@@ -33,6 +34,7 @@ def test_a_shards_key_is_read_back(round: int, shard: int) -> None:
     assert fnmatchcase(key, "candidates/*.parquet") and key.count("/") == 1
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**7 - 1), min_size=2, max_size=2, unique=True))
 def test_keys_sort_as_their_shards_do(shards: list[int]) -> None:
     keys = [layout.candidates_key(0, shard) for shard in shards]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from msp.errors import StorageError
@@ -35,6 +35,7 @@ def unit(id: int = 1, text: str = "wake me at 7", num_candidates: int = 2) -> di
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.text()), max_size=5))
 def test_rows_come_back_as_they_were(drawn: list[tuple[int, str]]) -> None:
     rows = [unit(id, text) for id, text in drawn]
