@@ -160,8 +160,8 @@ class StudentConfig(Section):
         3, description="trainings of each kind, for mean and standard deviation"
     )
     num_steps: PositiveInt = 600
-    batch_size: PositiveInt = 32
-    learning_rate: PositiveFloat = 1e-3
+    batch_size: PositiveInt = 16
+    learning_rate: PositiveFloat = Field(1e-3, description="of the head, or of finetune's output")
     encoder_learning_rate: PositiveFloat = Field(1e-4, description="finetune only")
     hidden_size: PositiveInt = Field(512, description="units of the head")
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
