@@ -85,12 +85,12 @@ def _writer(config: RunConfig, task: TaskData) -> tuple[UnitWriter, str]:
 
 def _prompts(config: RunConfig, task: TaskData, lm: FrozenLM) -> tuple[SoftPrompts, str]:
     from msp.prompts.checkpoint import load_prompts
-    from msp.prompts.soft import new_soft_prompts
+    from msp.prompts.initialisers import initial_prompts
 
     store = open_store(config.output_uri, endpoint_url=config.cluster.s3_endpoint_url)
     if store.exists(layout.PROMPTS_JSON):
         return load_prompts(store, lm), "tuned"
-    soft = new_soft_prompts(config.prompts, task.ontology, lm, seed=config.seed)
+    soft = initial_prompts(lm, task.ontology, config.prompts, seed=config.seed)
     return soft, "as initialised (not tuned yet)"
 
 

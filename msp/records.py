@@ -155,7 +155,14 @@ UNIT_FIELDS = [
 ]
 
 CANDIDATES_SCHEMA = pa.schema([*UNIT_FIELDS, ("candidates", pa.list_(CANDIDATE_TYPE))])
-SYNTHETIC_SCHEMA = pa.schema([*UNIT_FIELDS, *[(f.name, f.type) for f in CANDIDATE_TYPE]])
+# Readers of data sets know no map, so a published row lists its slots instead.
+SLOTS_TYPE = pa.list_(pa.struct([("slot", pa.string()), ("texts", pa.list_(pa.string()))]))
+SYNTHETIC_SCHEMA = pa.schema(
+    [
+        *[(name, SLOTS_TYPE if name == "values" else type_) for name, type_ in UNIT_FIELDS],
+        *[(f.name, f.type) for f in CANDIDATE_TYPE],
+    ]
+)
 
 
 def unit_row(unit: Unit, candidates: list[Candidate]) -> dict[str, Any]:
@@ -175,6 +182,7 @@ def unit_row(unit: Unit, candidates: list[Candidate]) -> dict[str, Any]:
 def synthetic_rows(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the rows of ``synthetic/*.parquet`` for one row of ``candidates/*.parquet``."""
     shared = {name: row[name] for name, _ in UNIT_FIELDS}
+    shared["values"] = [{"slot": slot, "texts": texts} for slot, texts in row["values"]]
     return [{**shared, **candidate} for candidate in row["candidates"] if candidate["kept"]]
 
 
@@ -184,6 +192,6 @@ def example_from_synthetic(row: Mapping[str, Any]) -> Example:
         uid=f"synthetic-{row['candidate_id']}",
         text=row["text"],
         attributes=tuple(row["attributes"]),
-        values={slot: tuple(texts) for slot, texts in row["values"]},
+        values={entry["slot"]: tuple(entry["texts"]) for entry in row["values"]},
         domain=row["domain"],
     )

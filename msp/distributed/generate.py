@@ -9,6 +9,7 @@ that are not there: no ledger, no list of finished ids in anybody's memory.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import time
 from collections import Counter
@@ -16,13 +17,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import ray
 import ray.data
 
 from msp.config import RunConfig
 from msp.denoise.drop_rate import DropRateWatch
-from msp.distributed.placement import SINK_CPUS, ours_out_of_rays
+from msp.distributed.placement import IO_CPUS, ours_out_of_rays
+from msp.distributed.shard_source import read_shards
 from msp.distributed.shards import ShardGenerator, ShardJudge, ShardSink
 from msp.methods import make_plan
 from msp.methods.base import num_shards
@@ -130,27 +130,24 @@ def _committed_rows(
     config: RunConfig, task: TaskData, missing: list[int]
 ) -> Iterator[dict[str, Any]]:
     with _data_context():
-        # range(): bounded on the driver; one shard a block, since a block is what an actor
-        # loses when it dies and what the next step waits for.
-        numbers = np.asarray(missing, dtype=np.int64)
-        source = ray.data.range(len(missing), override_num_blocks=len(missing))
-        yield from _pipeline(config, task, source, numbers).iter_rows()
+        # Small enough to travel inside the actor's own record: arguments in the object
+        # store can be lost with their node, and then no actor restarts.
+        lean = dataclasses.replace(task, dev=(), test=())
+        yield from _pipeline(config, lean, missing).iter_rows()
 
 
-def _pipeline(
-    config: RunConfig, task: TaskData, source: ray.data.Dataset, numbers: Any
-) -> ray.data.Dataset:
+def _pipeline(config: RunConfig, task: TaskData, missing: list[int]) -> ray.data.Dataset:
     cluster = config.cluster
-    numbers_ref, task_ref = ray.put(numbers), ray.put(task)
     return (
-        source.map_batches(
+        read_shards(missing, num_cpus=IO_CPUS)
+        .map_batches(
             _Generator,
             batch_size=1,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(
                 min_size=cluster.min_generators, max_size=cluster.max_generators
             ),
-            fn_constructor_args=(config, task_ref, numbers_ref),
+            fn_constructor_args=(config, task),
             num_cpus=cluster.cpus_per_generator,
             num_gpus=cluster.gpus_per_generator or None,
         )
@@ -159,32 +156,26 @@ def _pipeline(
             batch_size=1,
             batch_format="pyarrow",
             compute=ray.data.ActorPoolStrategy(size=cluster.num_scorers),
-            fn_constructor_args=(config, task_ref),
+            fn_constructor_args=(config, task),
             num_cpus=cluster.cpus_per_scorer,
             num_gpus=cluster.gpus_per_scorer or None,
         )
-        .map_batches(ShardSink(config), batch_size=1, batch_format="pyarrow", num_cpus=SINK_CPUS)
+        .map_batches(ShardSink(config), batch_size=1, batch_format="pyarrow", num_cpus=IO_CPUS)
     )
 
 
 class _Generator(ShardGenerator):
-    """The generator as Ray makes it: arguments by reference, row numbers turned into shards."""
+    """The generator as Ray makes it: as many threads as its CPUs."""
 
-    def __init__(self, config: RunConfig, task_ref: Any, numbers_ref: Any) -> None:
-        threads = max(1, int(config.cluster.cpus_per_generator))
-        super().__init__(config, ray.get(task_ref), threads)
-        self._numbers = ray.get(numbers_ref)
-
-    def __call__(self, table: Any) -> Any:
-        shards = self._numbers[table["id"].to_numpy()]
-        return super().__call__(table.drop(["id"]).append_column("shard", [shards]))
+    def __init__(self, config: RunConfig, task: TaskData) -> None:
+        super().__init__(config, task, max(1, int(config.cluster.cpus_per_generator)))
 
 
 class _Judge(ShardJudge):
-    """The judge as Ray makes it: the task by reference."""
+    """The judge as Ray makes it: as many threads as its CPUs."""
 
-    def __init__(self, config: RunConfig, task_ref: Any) -> None:
-        super().__init__(config, ray.get(task_ref), max(1, int(config.cluster.cpus_per_scorer)))
+    def __init__(self, config: RunConfig, task: TaskData) -> None:
+        super().__init__(config, task, max(1, int(config.cluster.cpus_per_scorer)))
 
 
 @contextlib.contextmanager

@@ -13,9 +13,9 @@ import ray
 from msp.config import ClusterConfig, RunConfig
 from msp.errors import ConfigError, MSPError
 
-# The sink's tasks write small objects and wait for the store; a tenth of a CPU keeps
-# them from taking a generator's place.
-SINK_CPUS = 0.1
+# Reading a shard's number and writing its object is waiting, not work; a tenth of a CPU
+# for each keeps them from taking a generator's place.
+IO_CPUS = 0.1
 _MIN_LOCAL_CPUS = 2
 
 
@@ -33,6 +33,8 @@ def connect(config: ClusterConfig) -> None:
     # A local Ray listens on loopback for this process alone; a cluster brings its own token.
     os.environ.setdefault("RAY_AUTH_MODE", "disabled" if config.address is None else "token")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # Ray's C++ core writes its own warnings to standard error, past Python's logging.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = config.address or os.environ.get("RAY_ADDRESS")
     local = address is None
     try:
@@ -51,7 +53,7 @@ def connect(config: ClusterConfig) -> None:
             f"cluster.address is {address!r}, but no Ray cluster answers there ({error}); "
             "start one, correct the address, or leave it out for a local Ray."
         ) from error
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
 def check_capacity(config: RunConfig) -> None:
@@ -77,9 +79,9 @@ def _needs(config: RunConfig) -> dict[str, dict[str, tuple[float, str]]]:
             "CPU": (
                 cluster.min_generators * cluster.cpus_per_generator
                 + cluster.num_scorers * cluster.cpus_per_scorer
-                + SINK_CPUS,
+                + 2 * IO_CPUS,
                 "cluster.min_generators x cpus_per_generator + num_scorers x cpus_per_scorer + "
-                f"{SINK_CPUS:g} for the sink",
+                f"{2 * IO_CPUS:g} for reading and writing",
             ),
             "GPU": (
                 cluster.min_generators * cluster.gpus_per_generator

@@ -7,14 +7,14 @@ objects. The manifest comes last, so a reader who sees it sees everything.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import Any
 
 from msp.errors import StorageError
 from msp.records import SYNTHETIC_SCHEMA, Example, example_from_synthetic, synthetic_rows
 from msp.storage import layout
+from msp.storage.manifest import ManifestFile, build_manifest
 from msp.storage.parquet import read_table, table_bytes
 from msp.storage.store import ObjectStore
 
@@ -22,12 +22,33 @@ from msp.storage.store import ObjectStore
 _NUM_THREADS = 8
 
 
-def publish_shards(store: ObjectStore, num_shards: int) -> Iterator[dict[str, Any]]:
-    """Yield a manifest entry for every shard that kept something, having written its kept rows.
+def publish(
+    store: ObjectStore,
+    num_shards: int,
+    *,
+    identity: Mapping[str, str],
+    before_manifest: Callable[[], None],
+) -> int:
+    """Return the number of synthetic examples once all are published, the manifest last.
+
+    Args:
+        store: holds every shard of the plan.
+        num_shards: how many shards the plan has.
+        identity: the run's fingerprint, for the manifest.
+        before_manifest: writes what describes the data set, such as its card.
 
     Raises:
-        StorageError: a shard of the plan is not in the store.
+        StorageError: a shard is missing or damaged, or the store failed.
     """
+
+    def entries() -> Iterator[ManifestFile]:
+        yield from _published(store, num_shards)
+        before_manifest()
+
+    return build_manifest(store, entries(), fingerprint=identity)
+
+
+def _published(store: ObjectStore, num_shards: int) -> Iterator[ManifestFile]:
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
         numbers = iter(range(num_shards))
         while window := list(islice(numbers, _NUM_THREADS)):
@@ -43,7 +64,7 @@ def read_synthetic(store: ObjectStore, keys: Iterable[str]) -> Iterator[Example]
             yield example_from_synthetic(row)
 
 
-def _publish(store: ObjectStore, shard: int) -> dict[str, Any] | None:
+def _publish(store: ObjectStore, shard: int) -> ManifestFile | None:
     key = layout.candidates_key(0, shard)
     if not store.exists(key):
         raise StorageError(
@@ -56,9 +77,4 @@ def _publish(store: ObjectStore, shard: int) -> dict[str, Any] | None:
     parquet = table_bytes(rows, SYNTHETIC_SCHEMA)
     target = layout.synthetic_key(0, shard)
     store.write(target, parquet)
-    return {
-        "key": target,
-        "rows": len(rows),
-        "size": len(parquet),
-        "sha256": hashlib.sha256(parquet).hexdigest(),
-    }
+    return ManifestFile(target, len(rows), len(parquet), hashlib.sha256(parquet).hexdigest())

@@ -15,15 +15,15 @@ from typing import Any
 
 from msp.config import RunConfig, fingerprint, with_absolute_paths
 from msp.distributed import placement
-from msp.distributed.evaluate import evaluate, write_report
 from msp.distributed.generate import generate_candidates
 from msp.distributed.publish import publish, read_synthetic
 from msp.distributed.train import train_students
 from msp.distributed.tune import tune_prompts
 from msp.methods import make_plan
 from msp.methods.base import num_shards
-from msp.models.frozen_lm import lm_content_hash
+from msp.models.lm_files import find_lm
 from msp.progress import console
+from msp.report.finish import write_dataset_card, write_figures, write_report
 from msp.storage import layout
 from msp.storage.manifest import read_manifest
 from msp.storage.run_record import open_run
@@ -61,7 +61,7 @@ def open_checked(config: RunConfig) -> Run:
     make_plan(config, task)
     content = {"task.path": task.content_hash, "task.ontology": task.content_hash}
     if config.generate.engine != "scripted":
-        content["model.name"] = lm_content_hash(config.model)
+        content["model.name"] = find_lm(config.model).content_hash
     store = open_store(config.output_uri, endpoint_url=config.cluster.s3_endpoint_url)
     check_store(store)
     run = Run(config, task, store, fingerprint(config, content=content))
@@ -100,7 +100,12 @@ def generate(run: Run) -> dict[str, Any]:
         tune(run)
         placement.connect(run.config.cluster)
         generate_candidates(run.config, run.task, run.store)
-        publish(run.store, run.num_shards, identity=run.identity)
+        publish(
+            run.store,
+            run.num_shards,
+            identity=run.identity,
+            before_manifest=lambda: write_dataset_card(run.config, run.task, run.store),
+        )
     manifest = read_manifest(run.store)
     return {"num_synthetic": manifest.num_rows, "files": len(manifest.files)}
 
@@ -116,11 +121,11 @@ def train(run: Run) -> dict[str, Any]:
 
 
 def measure(run: Run) -> dict[str, Any]:
-    """Return all figures of the run once ``metrics.json`` holds them."""
+    """Return all figures of the run once ``metrics.json`` and ``report.html`` are written."""
     if run.store.exists(layout.METRICS_JSON):
         found: dict[str, Any] = json.loads(run.store.read(layout.METRICS_JSON))
         return found
-    return evaluate(run.config, run.task, run.store, tune=tune(run), student=train(run))
+    return write_figures(run.config, run.task, run.store, tune=tune(run), student=train(run))
 
 
 def report(run: Run) -> dict[str, Any]:
@@ -132,8 +137,6 @@ def report(run: Run) -> dict[str, Any]:
 def everything(run: Run) -> dict[str, Any]:
     """Return the headline of a finished run: sizes, both students' scores, and where to look."""
     figures = measure(run)
-    if not run.store.exists(layout.REPORT_HTML):
-        report(run)
     student = figures["student"]
     return {
         "output_uri": run.store.uri,

@@ -51,50 +51,44 @@ class UnitWriter:
             ConstraintError: a unit does not fit the LM's context even without exemplars.
         """
         softs = self._mixed(units)
-        requests = [self._request(unit, soft) for unit, soft in zip(units, softs, strict=True)]
+        requests = [
+            Request(
+                unit_id=unit.id,
+                context=self._context(unit),
+                soft=soft,
+                num_candidates=unit.num_candidates,
+                random_seed=unit.random_seed,
+            )
+            for unit, soft in zip(units, softs, strict=True)
+        ]
         return self._engine.generate(requests, self._config.generate)
 
-    def _request(self, unit: Unit, soft: Tensor | None) -> Request:
-        for num_dropped in range(len(unit.exemplars) + 1):
-            context = render_context(
-                unit.constraint,
-                unit.exemplars[num_dropped:],
-                self._ontology,
-                attributes_in_text=self._config.prompts.attributes_in_text,
-            )
-            if self._fits(context, soft):
-                return Request(
-                    unit_id=unit.id,
-                    context=context,
-                    soft=soft,
-                    num_candidates=unit.num_candidates,
-                    random_seed=unit.random_seed,
-                )
-        raise ConstraintError(
-            f"unit {unit.id} (seed example {unit.seed_uid}) needs more than the LM's "
-            f"{self._lm and self._lm.max_positions} positions even without exemplars; shorten its "
-            "slot values, prompts.instruction_length, prompts.attribute_length or "
-            "generate.max_new_tokens."
-        )
-
-    def _fits(self, context: str, soft: Tensor | None) -> bool:
+    def _context(self, unit: Unit) -> str:
+        prompts, room = self._config.prompts, self._config.generate.max_new_tokens
         if self._lm is None:
-            return True
-        num_text = len(self._lm.tokenizer(context, add_special_tokens=False)["input_ids"])
-        num_prompt = num_text + (0 if soft is None else int(soft.shape[0]))
-        if self._lm.is_encoder_decoder:
-            return num_prompt <= self._lm.max_positions
-        return num_prompt + self._config.generate.max_new_tokens <= self._lm.max_positions
+            return render_context(
+                unit.constraint,
+                unit.exemplars,
+                self._ontology,
+                attributes_in_text=prompts.attributes_in_text,
+            )
+        from msp.prompts.encode import ExampleEncoder
+
+        encoder = ExampleEncoder(self._lm.files, prompts, self._ontology)
+        context = encoder.context(unit.constraint, unit.exemplars, num_reserved=room)
+        if context is None:
+            raise ConstraintError(
+                f"unit {unit.id} (seed example {unit.seed_uid}) needs more than the LM's "
+                f"{self._lm.max_positions} positions even without exemplars; shorten its slot "
+                "values, prompts.instruction_length, prompts.attribute_length or "
+                "generate.max_new_tokens."
+            )
+        return context
 
     def _mixed(self, units: Sequence[Unit]) -> list[Tensor | None]:
         if self._soft is None:
             return [None] * len(units)
-        import torch
+        from msp.prompts.soft import presence
 
-        present = torch.zeros(len(units), len(self._ontology.all), dtype=torch.bool)
-        for row, unit in enumerate(units):
-            for name in (*unit.constraint.attributes, *unit.constraint.values):
-                present[row, self._ontology.index(name)] = True
-        with torch.inference_mode():
-            mixed = self._soft(present.to(self._soft.instruction.device))
-        return [mixed.embeddings[row][mixed.mask[row]] for row in range(len(units))]
+        present = presence([unit.constraint for unit in units], self._ontology)
+        return list(self._soft.unpadded(present.to(self._soft.instruction.device)))

@@ -70,9 +70,6 @@ def test_a_damaged_object_is_named_wherever_the_damage_is(tmp_path: Path) -> Non
         read_table(store, "candidates/b.parquet")
 
 
-@pytest.mark.xfail(
-    strict=True, raises=ValueError, reason="datasets knows no Arrow map, which `values` is"
-)
 def test_the_kept_rows_open_as_a_data_set(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     store.write("synthetic/a.parquet", table_bytes(synthetic_rows(unit()), SYNTHETIC_SCHEMA))
