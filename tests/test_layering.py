@@ -41,7 +41,9 @@ def imported_packages(path: Path) -> set[str]:
 def test_only_distributed_imports_ray_or_deepspeed() -> None:
     files = [p for p in PACKAGE.rglob("*.py") if "distributed" not in p.parts]
     assert len(files) > 30
-    assert {str(p): HEAVY & imported_packages(p) for p in files if HEAVY & imported_packages(p)} == {}
+    assert {
+        str(p): HEAVY & imported_packages(p) for p in files if HEAVY & imported_packages(p)
+    } == {}
 
 
 @pytest.mark.parametrize("module", LIGHT)

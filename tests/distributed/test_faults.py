@@ -54,7 +54,9 @@ def committed(config: Path) -> dict[int, list[tuple[int, str, bool]]]:
     for path in shards(config):
         for row in pq.read_table(path).to_pylist():
             assert row["id"] not in found, f"unit {row['id']} is there twice"
-            found[row["id"]] = [(c["candidate_id"], c["text"], c["kept"]) for c in row["candidates"]]
+            found[row["id"]] = [
+                (c["candidate_id"], c["text"], c["kept"]) for c in row["candidates"]
+            ]
     return found
 
 
@@ -90,10 +92,10 @@ def kill_the_cluster(driver: subprocess.Popen[bytes]) -> None:
     family = psutil.Process(driver.pid).children(recursive=True)
     driver.kill()
     for process in family:
-        with_suppressed_kill(process)
+        kill_if_alive(process)
 
 
-def with_suppressed_kill(process: psutil.Process) -> None:
+def kill_if_alive(process: psutil.Process) -> None:
     try:
         process.kill()
     except psutil.NoSuchProcess:

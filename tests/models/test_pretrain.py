@@ -1,0 +1,217 @@
+"""A tiny pre-training learns, and a killed one ends exactly where an unbroken one does."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from msp.config import load_config_as
+from msp.errors import CheckpointError, ConfigError, TaskDataError
+from msp.models.pretrain.material import Material, prepare
+from msp.models.pretrain.settings import PretrainConfig
+from msp.models.pretrain.trainer import Place, Trainer
+from msp.storage.store import open_store
+
+PLACES = ("harbour", "station", "museum", "market", "airport", "garden", "library", "castle")
+
+
+def write_inputs(folder: Path) -> list[str]:
+    rng = random.Random(0)
+    rows, texts = [], []
+    for number in range(400):
+        place, hour = rng.choice(PLACES), f"{rng.randint(1, 12)} pm"
+        text = f"I need a taxi to the {place} at {hour}, order {number} please"
+        rows.append({"attributes": ["book taxi", "time"], "values": [hour, place], "text": text})
+        texts.append(f"chat\tIs the {place} open at {hour}?\tYes, come to the {place} by {number}.")
+    (folder / "rides.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    (folder / "talk.txt").write_text("\n".join(texts))
+    return [str(folder / "rides.jsonl"), str(folder / "talk.txt")]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    folder = tmp_path_factory.mktemp("pretrain")
+    sizes = {"vocab_size": 384, "hidden_size": 32, "intermediate_size": 64, "num_layers": 2}
+    return {
+        "data": {"inputs": write_inputs(folder)},
+        "model": {**sizes, "head_size": 16, "context_length": 64},
+        "train": {
+            "num_tokens": 200 * 512,
+            "tokens_per_step": 512,
+            "micro_batch_tokens": 256,
+            "sequence_length": 32,
+        },
+        "runtime": {
+            "compile": False,
+            "checkpoint_seconds": 1e9,
+            "scratch_path": str(folder / "scratch"),
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def material(base: dict[str, object]) -> Material:
+    return prepare(PretrainConfig.model_validate({**base, "output_uri": "unused"}))
+
+
+def trainer_at(folder: Path, base: dict[str, object], material: Material) -> Trainer:
+    config = PretrainConfig.model_validate({**base, "output_uri": str(folder)})
+    return Trainer(config, material, store=open_store(str(folder)), place=Place())
+
+
+def test_two_hundred_steps_lower_the_loss_by_more_than_two_nats(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    trainer = trainer_at(tmp_path, base, material)
+    first = trainer.train_step()
+    before = trainer.held_out_loss("form_labelled_rides")
+    log: list[str] = []
+    trainer.run(log.append)
+    after = trainer.held_out_loss("form_labelled_rides")
+    assert first > 5.5
+    assert after < before - 2.0
+    assert trainer.progress.step == 200
+    assert any("held-out loss" in line for line in log)
+
+
+def test_a_killed_and_resumed_run_ends_with_the_same_weights_as_an_unbroken_one(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    unbroken = trainer_at(tmp_path / "unbroken", base, material)
+    unbroken.run(lambda _: None, until=24)
+    killed = trainer_at(tmp_path / "killed", base, material)
+    killed.run(lambda _: None, until=11)
+    for _ in range(5):
+        killed.train_step()  # lost: nothing saved them
+    resumed = trainer_at(tmp_path / "killed", base, material)
+    assert resumed.progress.step == 11
+    resumed.run(lambda _: None, until=24)
+    for name, weight in unbroken.model.state_dict().items():
+        assert torch.equal(weight, resumed.model.state_dict()[name]), name
+
+
+def test_rows_change_length_for_the_last_steps(base: dict[str, object]) -> None:
+    config = PretrainConfig.model_validate({**base, "output_uri": "unused"})
+    assert [config.length_at(step) for step in (0, 179, 180, 199)] == [32, 32, 64, 64]
+
+
+def test_a_half_written_checkpoint_is_passed_over(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    trainer = trainer_at(tmp_path, base, material)
+    trainer.run(lambda _: None, until=2)
+    torn = tmp_path / "checkpoints" / "step-00000009"
+    torn.mkdir()
+    (torn / "model.safetensors").write_bytes(b"half")
+    assert trainer_at(tmp_path, base, material).progress.step == 2
+
+
+def test_only_two_checkpoints_stay(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    trainer = trainer_at(tmp_path, base, material)
+    for until in (1, 2, 3):
+        trainer.run(lambda _: None, until=until)
+    found = sorted(path.parent.name for path in tmp_path.glob("checkpoints/*/state.json"))
+    assert found == ["step-00000002", "step-00000003"]
+
+
+def test_another_config_does_not_continue_a_run(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    trainer_at(tmp_path, base, material).run(lambda _: None, until=1)
+    with pytest.raises(CheckpointError, match="another seed; set them back"):
+        trainer_at(tmp_path, {**base, "seed": 1}, material)
+
+
+def test_a_damaged_checkpoint_is_named(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    trainer_at(tmp_path, base, material).run(lambda _: None, until=1)
+    (tmp_path / "checkpoints/step-00000001/model.safetensors").write_bytes(b"\0" * 9)
+    with pytest.raises(CheckpointError, match="step-00000001 is damaged"):
+        trainer_at(tmp_path, base, material)
+
+
+def test_the_export_loads_and_is_the_trained_model_in_bf16(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    trainer = trainer_at(tmp_path, base, material)
+    trainer.run(lambda _: None, until=3)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
+    assert model.dtype == torch.bfloat16
+    assert "lm_head.weight" not in load_file(tmp_path / "model/model.safetensors")
+    weight = trainer.model.get_input_embeddings().weight
+    assert torch.equal(model.get_input_embeddings().weight, weight.detach().bfloat16())
+    assert torch.equal(model.lm_head.weight, model.get_input_embeddings().weight)
+    text = "1) book taxi [7:30 pm; Zoë]: 12  taxis,\n"
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+
+
+def test_material_is_made_once_and_is_the_same_when_made_again(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    runtime = {**base["runtime"], "scratch_path": str(tmp_path)}  # type: ignore[dict-item]
+    config = PretrainConfig.model_validate({**base, "runtime": runtime, "output_uri": "unused"})
+    again = prepare(config)
+    assert torch.equal(again.training.batch(0, 50, 64), material.training.batch(0, 50, 64))
+    made = sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.bin"))
+    prepare(config)
+    assert made == sorted((path, path.stat().st_mtime_ns) for path in tmp_path.rglob("*.bin"))
+
+
+def test_text_without_utterances_and_utterances_without_text_are_enough(
+    tmp_path: Path, base: dict[str, object]
+) -> None:
+    rides, talk = base["data"]["inputs"]  # type: ignore[index]
+    for inputs in ([rides], [talk]):
+        config = PretrainConfig.model_validate(
+            {**base, "data": {"inputs": inputs}, "output_uri": "unused"}
+        )
+        assert len(prepare(config).training) > 512
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "message"),
+    [
+        ("train", "micro_batch_tokens", 100, "must be a multiple of model.context_length"),
+        ("train", "tokens_per_step", 300, "must be a multiple of train.micro_batch_tokens"),
+        ("model", "hidden_size", 40, "must be a multiple of model.head_size"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_refused(
+    base: dict[str, object], section: str, key: str, value: int, message: str
+) -> None:
+    tree = {**base, "output_uri": "x", section: {**base[section], key: value}}  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match=message):
+        PretrainConfig.model_validate(tree)
+
+
+def test_the_shipped_config_loads_and_names_its_unknown_keys() -> None:
+    path = Path(__file__).parents[2] / "ray_jobs" / "configs" / "pretrain.yaml"
+    assert load_config_as(PretrainConfig, path).model.context_length == 512
+    with pytest.raises(ConfigError, match=r"train\.num_token is not a known key; did you mean"):
+        load_config_as(PretrainConfig, path, ["train.num_token=5"])
+
+
+def test_weights_for_some_sources_only_are_refused(base: dict[str, object]) -> None:
+    data = {**base["data"], "source_weights": {"riides": 1.0}}  # type: ignore[dict-item]
+    config = PretrainConfig.model_validate({**base, "data": data, "output_uri": "x"})
+    with pytest.raises(ConfigError, match=r"names riides; it must give every source .*\(rides\)"):
+        prepare(config)
+
+
+def test_inputs_without_text_are_refused(tmp_path: Path, base: dict[str, object]) -> None:
+    (tmp_path / "empty.txt").write_text("\n\n")
+    data = {"inputs": [str(tmp_path / "empty.txt")]}
+    config = PretrainConfig.model_validate({**base, "data": data, "output_uri": "x"})
+    with pytest.raises(TaskDataError, match="hold no text"):
+        prepare(config)
