@@ -80,5 +80,6 @@ def _save_byte_tokenizer(path: Path) -> int:
     tokenizer = Tokenizer(models.BPE(vocab=vocab, merges=[]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **SPECIALS).save_pretrained(path)
+    limited = PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=512, **SPECIALS)
+    limited.save_pretrained(path)
     return len(vocab)
