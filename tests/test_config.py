@@ -9,12 +9,7 @@ import pytest
 from msp.config import fingerprint, load_config
 from msp.errors import ConfigError
 
-# pretrain.yaml is of another kind; tests/models/test_pretrain.py loads it.
-CONFIGS = sorted(
-    path
-    for path in (Path(__file__).parents[1] / "ray_jobs" / "configs").glob("*.yaml")
-    if path.stem != "pretrain"
-)
+CONFIGS = sorted((Path(__file__).parents[1] / "ray_jobs" / "configs").glob("*.yaml"))
 MINIMAL = "output_uri: out\ntask: {name: jsonl, path: rows.jsonl}\n"
 
 

@@ -25,7 +25,10 @@ def config(tmp_path: Path) -> PretrainConfig:
     return PretrainConfig.model_validate(
         {
             "output_uri": str(tmp_path / "out"),
-            "data": {"inputs": [str(tmp_path / "rides.jsonl")]},
+            "data": {
+                "inputs": [str(tmp_path / "rides.jsonl")],
+                "num_tokenizer_documents": 200,
+            },
             "model": {
                 "vocab_size": 320,
                 "hidden_size": 16,

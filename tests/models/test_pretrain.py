@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,17 @@ from msp.models.pretrain.settings import PretrainConfig
 from msp.models.pretrain.trainer import Place, Trainer
 from msp.storage.store import open_store
 
+# Trains to the end, unless it is killed; a checkpoint after every step.
+ENDLESS = """
+import json, sys
+from msp.models.pretrain.material import prepare
+from msp.models.pretrain.settings import PretrainConfig
+from msp.models.pretrain.trainer import Place, Trainer
+from msp.storage.store import open_store
+config = PretrainConfig.model_validate(json.loads(sys.argv[1]))
+store = open_store(config.output_uri)
+Trainer(config, prepare(config), store=store, place=Place()).run(lambda _: None)
+"""
 PLACES = ("harbour", "station", "museum", "market", "airport", "garden", "library", "castle")
 
 
@@ -38,7 +53,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     folder = tmp_path_factory.mktemp("pretrain")
     sizes = {"vocab_size": 384, "hidden_size": 32, "intermediate_size": 64, "num_layers": 2}
     return {
-        "data": {"inputs": write_inputs(folder)},
+        "data": {"inputs": write_inputs(folder), "num_tokenizer_documents": 300},
         "model": {**sizes, "head_size": 16, "context_length": 64},
         "train": {
             "num_tokens": 200 * 512,
@@ -84,12 +99,16 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights_as_an_unbroken_one(
 ) -> None:
     unbroken = trainer_at(tmp_path / "unbroken", base, material)
     unbroken.run(lambda _: None, until=24)
-    killed = trainer_at(tmp_path / "killed", base, material)
-    killed.run(lambda _: None, until=11)
-    for _ in range(5):
-        killed.train_step()  # lost: nothing saved them
+    runtime = {**base["runtime"], "checkpoint_seconds": 1e-6}  # type: ignore[dict-item]
+    tree = {**base, "runtime": runtime, "output_uri": str(tmp_path / "killed")}
+    process = subprocess.Popen([sys.executable, "-c", ENDLESS, json.dumps(tree)])
+    fifth = tmp_path / "killed/checkpoints/step-00000005/state.json"
+    while not fifth.exists() and process.poll() is None:
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
     resumed = trainer_at(tmp_path / "killed", base, material)
-    assert resumed.progress.step == 11
+    assert 4 <= resumed.progress.step < 24
     resumed.run(lambda _: None, until=24)
     for name, weight in unbroken.model.state_dict().items():
         assert torch.equal(weight, resumed.model.state_dict()[name]), name
@@ -174,7 +193,7 @@ def test_text_without_utterances_and_utterances_without_text_are_enough(
     rides, talk = base["data"]["inputs"]  # type: ignore[index]
     for inputs in ([rides], [talk]):
         config = PretrainConfig.model_validate(
-            {**base, "data": {"inputs": inputs}, "output_uri": "unused"}
+            {**base, "data": {**base["data"], "inputs": inputs}, "output_uri": "unused"}  # type: ignore[dict-item]
         )
         assert len(prepare(config).training) > 512
 

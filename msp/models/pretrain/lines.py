@@ -39,21 +39,27 @@ class Line:
 def make_line(
     utterance: Utterance, pools: ValuePools, rng: random.Random, shared: str | None = None
 ) -> Line:
-    """The utterance as a line; with `shared`, one of its values gives way to that one."""
+    """The utterance as a line; with `shared`, one of its values gives way to that one.
+
+    Only listed values are ever replaced: what nobody asked for stays natural,
+    so that the model does not learn to make up names.
+    """
     text = utterance.text
     values = list(dict.fromkeys(v for v in (occurrence(v, text) for v in utterance.values) if v))
     if values:
-        text, values = _replace_values(utterance, values, pools, rng, shared)
+        listed = [value for value in values if rng.random() < _LISTED]
+        text, values = _replace_values(
+            utterance, listed or (values[:1] if shared else []), pools, rng, shared
+        )
     elif rng.random() < _SPAN_AS_VALUE:
         span = content_span(text, rng)
         values = [span] if span else []
     if rng.random() < _USER_STYLE:
         text, values = user_style(text, values, rng)
-    listed = [v for v in values if v == shared or rng.random() < _LISTED]
-    rng.shuffle(listed)
+    rng.shuffle(values)
     attributes = list(utterance.attributes)
     rng.shuffle(attributes)
-    seen = (v for v in (occurrence(v, text) for v in listed) if v)
+    seen = (v for v in (occurrence(v, text) for v in values) if v)
     return Line(tuple(attributes), tuple(dict.fromkeys(seen)), text)
 
 
@@ -82,7 +88,7 @@ def _replace_values(
         (value, pools.draw(value, utterance, rng) if rng.random() < _SUBSTITUTED else value)
         for value in values
     ]
-    if shared is not None:
+    if shared is not None and values:
         same = [i for i, value in enumerate(values) if kind_of(value) == kind_of(shared)]
         at = rng.choice(same or range(len(values)))
         replacements[at] = (values[at], shared)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -14,14 +13,13 @@ from transformers import PreTrainedTokenizerFast
 
 from msp.errors import ConfigError, TaskDataError
 from msp.models.pretrain.corpus import read_inputs
-from msp.models.pretrain.mixture import SPOKEN, Corpus, Mixture, build_corpora
+from msp.models.pretrain.mixture import SPOKEN, Corpus, Mixture, build_corpora, held_out_streams
 from msp.models.pretrain.packing import TokenRow, write_tokens
 from msp.models.pretrain.settings import PretrainConfig
 from msp.models.pretrain.tokenizer import train_tokenizer
 
 PART_TOKENS = 4_000_000
 _HELD_OUT_TOKENS = 16_384
-_TOKENIZER_DOCUMENTS = 40_000
 # A part of the stream that no run is long enough to train on.
 _TOKENIZER_PART = 1_000_000
 
@@ -66,26 +64,20 @@ def _make(config: PretrainConfig, folder: Path, parts: list[Path]) -> None:
     _check_weights(config, training)
     tokenizer = _tokenizer(config, training, folder)
     mixture = Mixture(training, config.seed, config.data.source_weights)
+    left = config.num_steps * config.train.tokens_per_step + 1
     for index, part in enumerate(parts):
         if not part.exists():
-            write_tokens(mixture.documents(index), tokenizer, part, PART_TOKENS)
+            write_tokens(mixture.documents(index), tokenizer, part, min(left, PART_TOKENS))
+        left -= PART_TOKENS
     _write_held_out(held_out, config, tokenizer, folder / "held_out")
 
 
 def _write_held_out(
     corpus: Corpus, config: PretrainConfig, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
-    """Packed held-out documents: each task-shaped form of each source, and each corpus as it is."""
     folder.mkdir(exist_ok=True)
     mixture = Mixture(corpus, config.seed, config.data.source_weights)
-    streams: dict[str, Iterable[str]] = {
-        f"form_{form}": mixture.of_form(form) for form in mixture.held_out_forms
-    }
-    for document in corpus.documents:
-        texts = streams.setdefault(document.corpus, [])
-        assert isinstance(texts, list), "a corpus and a form share a name"
-        texts.append("\n".join(document.segments) + "\n")
-    for name, documents in streams.items():
+    for name, documents in held_out_streams(mixture, corpus).items():
         path = folder / f"{name}.bin"
         if write_tokens(documents, tokenizer, path, _HELD_OUT_TOKENS) < 2:
             path.unlink()
@@ -112,7 +104,7 @@ def _check_weights(config: PretrainConfig, corpus: Corpus) -> None:
 def _tokenizer(config: PretrainConfig, corpus: Corpus, folder: Path) -> PreTrainedTokenizerFast:
     documents = Mixture(corpus, config.seed, config.data.source_weights).documents(_TOKENIZER_PART)
     tokenizer = train_tokenizer(
-        islice(documents, _TOKENIZER_DOCUMENTS),
+        islice(documents, config.data.num_tokenizer_documents),
         vocab_size=config.model.vocab_size,
         max_length=config.model.context_length,
     )

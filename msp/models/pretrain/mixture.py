@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from msp.models.pretrain.attributes import clean_utterances
@@ -119,6 +119,15 @@ class Mixture:
             spoken = self._has_spoken and rng.random() < 0.6
             return self._task.labelled(SPOKEN if spoken else source, rng, keywords=True)
         return self._task.labelled(source, rng)
+
+
+def held_out_streams(mixture: Mixture, corpus: Corpus) -> dict[str, Iterable[str]]:
+    """Documents by source: each task-shaped form of each source, and each corpus as it is."""
+    streams: dict[str, list[str]] = {}
+    for document in corpus.documents:
+        streams.setdefault(document.corpus, []).append("\n".join(document.segments) + "\n")
+    forms = {f"form_{form}": mixture.of_form(form) for form in mixture.held_out_forms}
+    return {**streams, **forms}
 
 
 def _spoken_utterances(documents: Sequence[Document]) -> list[Utterance]:

@@ -20,6 +20,9 @@ class DataSection(Section):
     source_weights: dict[str, Annotated[float, Field(ge=0.0)]] = Field(
         {}, description="share of each source of utterances; by default the root of its size"
     )
+    num_tokenizer_documents: PositiveInt = Field(
+        40_000, description="documents of the mixture that the tokenizer is trained on"
+    )
 
 
 class ModelSection(Section):

@@ -125,13 +125,17 @@ class ValuePools:
 
 def substitute(text: str, replacements: Sequence[tuple[str, str]]) -> str:
     """The text with each value replaced, longer ones first; replacements are never replaced."""
-    ordered = sorted(enumerate(replacements), key=lambda item: -len(item[1][0]))
-    for index, (old, _) in ordered:
-        text = _pattern(old).sub(f"\x00{index}\x01", text)
-    for index, (_, new) in ordered:
-        text = text.replace(f"\x00{index}\x01", new)
-    return text
+    new = {old.lower(): replacement for old, replacement in replacements}
+    if not new:
+        return text
+    longest_first = sorted(new, key=len, reverse=True)
+    pattern = re.compile(_whole("|".join(map(re.escape, longest_first))), re.IGNORECASE)
+    return pattern.sub(lambda found: new.get(found.group(0).lower(), found.group(0)), text)
 
 
 def _pattern(value: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(value)}(?!\w)", re.IGNORECASE)
+    return re.compile(_whole(re.escape(value)), re.IGNORECASE)
+
+
+def _whole(pattern: str) -> str:
+    return rf"(?<!\w)(?:{pattern})(?!\w)"
