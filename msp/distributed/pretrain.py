@@ -47,6 +47,7 @@ def pretrain(config: PretrainConfig) -> dict[str, Any]:
     store = open_store(config.output_uri, endpoint_url=config.runtime.s3_endpoint_url)
     check_store(store)
     placement.connect(ClusterConfig(address=config.runtime.address))
+    config = _with_gpus_decided(config)
     _check_capacity(config)
     with placement.ours_out_of_rays(), _log_followed(store):
         _run_workers(config)
@@ -56,7 +57,7 @@ def pretrain(config: PretrainConfig) -> dict[str, Any]:
 
 def _run_workers(config: PretrainConfig) -> None:
     runtime = config.runtime
-    resources = {"CPU": float(runtime.cpus_per_worker), "GPU": float(runtime.gpus_per_worker)}
+    resources = {name: float(each) for name, each in _each_needs(config).items() if each}
     # Ray Train's own records; ours are in the store, where a new cluster finds them.
     with tempfile.TemporaryDirectory(prefix="msp-pretrain-") as folder:
         TorchTrainer(
@@ -64,8 +65,8 @@ def _run_workers(config: PretrainConfig) -> None:
             train_loop_config={"config": config},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=runtime.num_workers,
-                use_gpu=runtime.gpus_per_worker > 0,
-                resources_per_worker={name: num for name, num in resources.items() if num},
+                use_gpu="GPU" in resources,
+                resources_per_worker=resources,
             ),
             run_config=ray.train.RunConfig(
                 name="pretrain",
@@ -132,12 +133,27 @@ def _log_followed(store: ObjectStore) -> Iterator[None]:
         follower.join()
 
 
+def _with_gpus_decided(config: PretrainConfig) -> PretrainConfig:
+    """Let every worker have a GPU where the config leaves it open and the cluster has as many."""
+    runtime = config.runtime
+    if runtime.gpus_per_worker != "auto":
+        return config
+    enough = ray.cluster_resources().get("GPU", 0.0) >= runtime.num_workers
+    decided = runtime.model_copy(update={"gpus_per_worker": int(enough)})
+    return config.model_copy(update={"runtime": decided})
+
+
+def _each_needs(config: PretrainConfig) -> dict[str, int]:
+    gpus = config.runtime.gpus_per_worker
+    return {"CPU": config.runtime.cpus_per_worker, "GPU": 0 if gpus == "auto" else gpus}
+
+
 def _check_capacity(config: PretrainConfig) -> None:
-    has, runtime = ray.cluster_resources(), config.runtime
-    for resource, each in (("CPU", runtime.cpus_per_worker), ("GPU", runtime.gpus_per_worker)):
-        if runtime.num_workers * each > has.get(resource, 0.0):
+    has, num_workers = ray.cluster_resources(), config.runtime.num_workers
+    for resource, each in _each_needs(config).items():
+        if num_workers * each > has.get(resource, 0.0):
             raise ConfigError(
-                f"pre-training needs {runtime.num_workers * each} {resource}s "
+                f"pre-training needs {num_workers * each} {resource}s "
                 f"(runtime.num_workers x {resource.lower()}s_per_worker), but the cluster has "
                 f"{has.get(resource, 0.0):g}; lower them or use a larger cluster."
             )

@@ -40,7 +40,6 @@ def config(tmp_path: Path) -> PretrainConfig:
             "train": {
                 "num_tokens": 8 * 128,
                 "tokens_per_step": 128,
-                "micro_batch_tokens": 32,
                 "sequence_length": 32,
             },
             "runtime": {

@@ -58,12 +58,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
         "train": {
             "num_tokens": 200 * 512,
             "tokens_per_step": 512,
-            "micro_batch_tokens": 256,
             "sequence_length": 32,
         },
         "runtime": {
             "compile": False,
             "checkpoint_seconds": 1e9,
+            "micro_batch_tokens": 256,
             "scratch_path": str(folder / "scratch"),
         },
     }
@@ -98,7 +98,7 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights_as_an_unbroken_one(
     tmp_path: Path, base: dict[str, object], material: Material
 ) -> None:
     unbroken = trainer_at(tmp_path / "unbroken", base, material)
-    unbroken.run(lambda _: None, until=24)
+    unbroken.run(lambda _: None, until=60)
     runtime = {**base["runtime"], "checkpoint_seconds": 1e-6}  # type: ignore[dict-item]
     tree = {**base, "runtime": runtime, "output_uri": str(tmp_path / "killed")}
     process = subprocess.Popen([sys.executable, "-c", ENDLESS, json.dumps(tree)])
@@ -108,10 +108,23 @@ def test_a_killed_and_resumed_run_ends_with_the_same_weights_as_an_unbroken_one(
     process.kill()
     assert process.wait() == -signal.SIGKILL
     resumed = trainer_at(tmp_path / "killed", base, material)
-    assert 4 <= resumed.progress.step < 24
-    resumed.run(lambda _: None, until=24)
+    assert 4 <= resumed.progress.step < 60
+    resumed.run(lambda _: None, until=60)
     for name, weight in unbroken.model.state_dict().items():
         assert torch.equal(weight, resumed.model.state_dict()[name]), name
+
+
+def test_the_size_of_a_micro_batch_does_not_change_what_is_learned(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    weights = []
+    for tokens in (96, 512):
+        runtime = {**base["runtime"], "micro_batch_tokens": tokens}  # type: ignore[dict-item]
+        trainer = trainer_at(tmp_path / str(tokens), {**base, "runtime": runtime}, material)
+        loss = trainer.train_step()
+        weights.append((loss, trainer.model.get_input_embeddings().weight.detach()))
+    assert weights[0][0] == pytest.approx(weights[1][0], abs=1e-3)
+    assert torch.allclose(weights[0][1], weights[1][1], atol=2e-2)
 
 
 def test_rows_change_length_for_the_last_steps(base: dict[str, object]) -> None:
@@ -201,8 +214,8 @@ def test_text_without_utterances_and_utterances_without_text_are_enough(
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
-        ("train", "micro_batch_tokens", 100, "must be a multiple of model.context_length"),
-        ("train", "tokens_per_step", 300, "must be a multiple of train.micro_batch_tokens"),
+        ("train", "sequence_length", 48, "must be a multiple of train.sequence_length"),
+        ("train", "tokens_per_step", 300, "must be a multiple of model.context_length x"),
         ("model", "hidden_size", 40, "must be a multiple of model.head_size"),
     ],
 )

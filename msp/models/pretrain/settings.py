@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -41,9 +41,6 @@ class TrainSection(Section):
 
     num_tokens: PositiveInt = Field(description="token budget; its cosine schedule ends there")
     tokens_per_step: PositiveInt = 8192
-    micro_batch_tokens: PositiveInt = Field(
-        1024, description="tokens in one forward pass; small fits a CPU's cache, large a GPU"
-    )
     sequence_length: PositiveInt = Field(256, description="of the packed rows, but for the last")
     long_share: Fraction = Field(0.1, description="last share of steps on rows of context_length")
     muon_learning_rate: PositiveFloat = Field(0.02, description="matrices between the layers")
@@ -60,7 +57,12 @@ class RuntimeSection(Section):
     s3_endpoint_url: str | None = Field(None, description="for MinIO, Ceph, R2")
     num_workers: PositiveInt = 1
     cpus_per_worker: PositiveInt = 1
-    gpus_per_worker: Annotated[int, Field(ge=0, le=1)] = 0
+    gpus_per_worker: Literal["auto", 0, 1] = Field(
+        "auto", description="auto: one each where the cluster has as many, else none"
+    )
+    micro_batch_tokens: PositiveInt | None = Field(
+        None, description="in one forward pass; none: 1024 on a CPU (its cache), 32768 on a GPU"
+    )
     max_failures: Annotated[int, Field(ge=0)] = 3
     compile: bool = Field(True, description="torch.compile: a minute at the start, faster after")
     checkpoint_seconds: PositiveFloat = 300.0
@@ -91,16 +93,10 @@ class PretrainConfig(Section):
             train.sequence_length,
         )
         _multiple(
-            "train.micro_batch_tokens",
-            train.micro_batch_tokens,
-            "model.context_length",
-            model.context_length,
-        )
-        _multiple(
             "train.tokens_per_step",
             train.tokens_per_step,
-            "train.micro_batch_tokens x runtime.num_workers",
-            train.micro_batch_tokens * workers,
+            "model.context_length x runtime.num_workers",
+            model.context_length * workers,
         )
         return self
 

@@ -21,6 +21,9 @@ from msp.storage.store import ObjectStore
 _LOG_EVERY_STEPS = 20
 _HELD_OUT_ROWS = 24
 _EVALUATED_AT_ONCE = 4
+# See LanguageModelLoss for the first; a GPU is only filled by the second.
+_CPU_MICRO_BATCH_TOKENS = 1_024
+_GPU_MICRO_BATCH_TOKENS = 32_768
 SAMPLE_PROMPTS = (
     "Utterances in the hotels domain:\n1) wifi; how [3rd floor; Anna Keller]:",
     "Utterances in the restaurants domain:\n1) book table; time [half past 7; Olivia Brown]: can i "
@@ -87,13 +90,13 @@ class Trainer:
         """One optimiser step is taken; returns this worker's mean loss (nats a token) before it."""
         started = time.monotonic()
         config, step = self.config, self.progress.step
-        length = config.length_at(step)
-        parts = torch.split(self._batch(step, length), config.train.micro_batch_tokens // length)
+        ids = self._batch(step, config.length_at(step))
+        parts = torch.split(ids, self._rows_at_once(ids.shape[1] - 1))
         self.model.train()
         total = 0.0
         for index, part in enumerate(parts, start=1):
             with self._sync(index == len(parts)):
-                loss = self._forward(part) / len(parts)
+                loss = self._forward(part) * (len(part) / len(ids))
                 loss.backward()  # type: ignore[no-untyped-call]
             total += float(loss.detach())
         nn.utils.clip_grad_norm_(self.model.parameters(), config.train.clip_norm)
@@ -174,6 +177,11 @@ class Trainer:
         share = self.config.train.tokens_per_step // self.place.num_workers
         start = step * self.config.train.tokens_per_step + self.place.rank * share
         return self.material.training.batch(start, share // length, length).to(self.place.device)
+
+    def _rows_at_once(self, length: int) -> int:
+        on_gpu = self.place.device.type != "cpu"
+        default = _GPU_MICRO_BATCH_TOKENS if on_gpu else _CPU_MICRO_BATCH_TOKENS
+        return max(1, (self.config.runtime.micro_batch_tokens or default) // length)
 
     def _sync(self, last: bool) -> AbstractContextManager[object]:
         """Gradients are averaged over workers once a step, not once a micro-batch."""
