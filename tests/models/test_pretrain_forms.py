@@ -148,6 +148,15 @@ def test_run_together_names_are_split_and_debris_is_dropped() -> None:
     assert cleaned[0].attributes == ("change seat assignment", "order drink")
 
 
+def test_names_in_any_script_and_case_are_kept() -> None:
+    utterance = Utterance("demo", "x", "user", ("Check_In", "réserver", "O", "a\nb"), (), "hi")
+    assert clean_utterances([utterance] * 3, Counter())[0].attributes == (
+        "check in",
+        "réserver",
+        "a b",
+    )
+
+
 def test_a_rare_name_is_dropped_with_the_utterances_that_have_no_other() -> None:
     common = Utterance("demo", "air", "user", ("greet",), (), "hello")
     rare = Utterance("demo", "air", "user", ("onions",), (), "onions")

@@ -11,7 +11,9 @@ from dataclasses import replace
 
 from msp.models.pretrain.corpus import Utterance
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9 &'/-]*")
+_NAME = re.compile(r"[^\W_][\w &'/-]*")
+# A tag sequence in place of a name: `O O food_item`.
+_TAGS = re.compile(r"\bO\b")
 _MIN_UTTERANCES = 3
 _SPEECH_ACTS = ("ask for", "offer", "confirm")
 _ACTIONS = frozenset(
@@ -106,8 +108,8 @@ def _keep_frequent(
 
 
 def _readable(raw: str, words: Counter[str], total: int) -> Iterable[str]:
-    name = " ".join(raw.replace("_", " ").split())
-    if not _NAME.fullmatch(name) or len(name) < 2 or len(name) > 60:
+    name = " ".join(raw.replace("_", " ").split()).lower()
+    if _TAGS.search(raw) or not _NAME.fullmatch(name) or not 2 <= len(name) <= 60:
         return
     split = " ".join(_split_word(word, words, total) for word in name.split())
     for part in re.split(r"\bintent\b", split) if split != "intent" else ("intent",):
