@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test test-slow check bench install clean
+.PHONY: run test test-slow check bench bench-model install clean
 
 # Installs into .venv, then runs the quickstart on the sample task that ships with the project.
 run: $(VENV)/.installed
@@ -23,6 +23,11 @@ check: $(VENV)/.installed-test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python tests/bench/bench_engine.py
+
+# The small LM that ships, beside others: make bench-model MODELS="builtin runs/pretrain/model".
+MODELS ?= builtin
+bench-model: $(VENV)/.installed
+	$(BIN)/python -m msp.models.evaluate $(MODELS)
 
 install: $(VENV)/.installed
 
