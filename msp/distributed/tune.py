@@ -15,9 +15,9 @@ from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from msp.config import RunConfig
 from msp.distributed.tune_state import (
-    BEST_KEY,
     PROGRESS_KEY,
     TuneState,
+    best_key,
     drop_state,
     load_state,
     tuning_metrics,
@@ -149,8 +149,8 @@ def _best_prompts(
             f"tune.learning_rate ({config.tune.learning_rate}) or raise tune.warmup_fraction "
             f"({config.tune.warmup_fraction})."
         )
-    payload = store.read(BEST_KEY)
-    return prompts_from_bytes(payload, config.prompts.mixture, where=f"{store.uri}/{BEST_KEY}")
+    key = best_key(state.best_epoch)
+    return prompts_from_bytes(store.read(key), config.prompts.mixture, where=f"{store.uri}/{key}")
 
 
 @contextmanager

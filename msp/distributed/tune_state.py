@@ -18,7 +18,7 @@ from msp.storage.layout import TUNE_STATE_PREFIX, progress_key, tune_state_key
 from msp.storage.store import ObjectStore
 
 EPOCH_PREFIX = tune_state_key("epoch-")
-BEST_KEY = tune_state_key("best.safetensors")
+BEST_PREFIX = tune_state_key("best-")
 PROGRESS_KEY = progress_key("tune")
 
 Stop = Literal["num_epochs", "patience", "diverged"]
@@ -107,6 +107,11 @@ class TuneState:
         return record.epoch if better else self.best_epoch
 
 
+def best_key(epoch: int) -> str:
+    """Return where the prompts of an epoch are, if it is the best of its time."""
+    return f"{BEST_PREFIX}{epoch:04d}.safetensors"
+
+
 def save_state(store: ObjectStore, state: TuneState, *, parameters: Mapping[str, Tensor]) -> None:
     """Commit an epoch: the best prompts, then the state, and only then drop the older states.
 
@@ -114,12 +119,14 @@ def save_state(store: ObjectStore, state: TuneState, *, parameters: Mapping[str,
     history are there: an epoch made again makes the same bytes again.
     """
     if state.best_epoch == state.epoch:
-        store.write(BEST_KEY, safetensors.torch.save(dict(parameters)))
+        store.write(best_key(state.epoch), safetensors.torch.save(dict(parameters)))
     fields = {name: value for name, value in asdict(replace(state, tensors={})).items()}
     del fields["tensors"]
     key = f"{EPOCH_PREFIX}{state.epoch:04d}.safetensors"
     store.write(key, safetensors.torch.save(dict(state.tensors), {"state": json.dumps(fields)}))
-    for old in [info.key for info in store.list(EPOCH_PREFIX) if info.key < key]:
+    stale = [info.key for info in store.list(EPOCH_PREFIX) if info.key < key]
+    stale += [info.key for info in store.list(BEST_PREFIX) if info.key < best_key(state.best_epoch)]
+    for old in stale:
         store.delete(old)
 
 

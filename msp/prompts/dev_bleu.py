@@ -27,7 +27,8 @@ class DevBleu:
     Args:
         lm: the frozen LM that is being prompted.
         encoder: writes the contexts.
-        task: its dev examples are the references, its seed examples the exemplars.
+        task: its dev examples are the references; one without attributes, or too long for the
+            LM's context, is not generated for.
         config: ``tune.max_dev_generations`` caps the sample, ``generate`` the texts' length.
     """
 
@@ -36,23 +37,22 @@ class DevBleu:
     ) -> None:
         self._lm = lm
         usable = [example for example in task.dev if has_attributes(example)]
-        self._examples = _sample(usable, config.tune.max_dev_generations, seed=config.seed)
-        targets = lm.files.target_ids([render_target(e.text) for e in self._examples])
+        usable = _sample(usable, config.tune.max_dev_generations, seed=config.seed)
+        targets = lm.files.target_ids([render_target(example.text) for example in usable])
         longest = max(map(len, targets), default=1)
-        self._sampling = config.generate.model_copy(
-            update={
-                "temperature": GREEDY_TEMPERATURE,
-                "repetition_penalty": 1.0,
-                # Twice the longest reference: more would only add to a text that is wrong anyway.
-                "max_new_tokens": min(config.generate.max_new_tokens, 2 * longest),
-            }
-        )
-        constraints = [constraint_of(example) for example in self._examples]
-        self._present = presence(constraints, task.ontology)
-        self._contexts = [
-            encoder.context_of(example, epoch=0, num_reserved=self._sampling.max_new_tokens)
-            for example in self._examples
-        ]
+        # Twice the longest reference: more would only add to a text that is wrong anyway.
+        num_new = min(config.generate.max_new_tokens, 2 * longest)
+        changes = {
+            "temperature": GREEDY_TEMPERATURE,
+            "repetition_penalty": 1.0,
+            "max_new_tokens": num_new,
+        }
+        self._sampling = config.generate.model_copy(update=changes)
+        contexts = [encoder.context_of(e, epoch=0, num_reserved=num_new) for e in usable]
+        fitting = [(e, text) for e, text in zip(usable, contexts, strict=True) if text is not None]
+        self._examples = [example for example, _ in fitting]
+        self._contexts = [text for _, text in fitting]
+        self._present = presence([constraint_of(e) for e in self._examples], task.ontology)
 
     def score(
         self, soft: SoftPrompts, *, rank: int = 0, num_workers: int = 1, in_step: bool = False

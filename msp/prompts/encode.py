@@ -97,18 +97,13 @@ class ExampleEncoder:
                 return text
         return None
 
-    def context_of(self, example: Example, *, epoch: int, num_reserved: int) -> str:
+    def context_of(self, example: Example, *, epoch: int, num_reserved: int) -> str | None:
         """Return the context that asks for what an example carries, with exemplars as in an epoch.
 
-        Raises:
-            TaskDataError, ConfigError: as for :meth:`encode`.
+        See :meth:`context`.
         """
-        constraint = constraint_of(example)
         exemplars = self._draw(example, epoch)
-        text = self.context(constraint, exemplars, num_reserved=num_reserved)
-        if text is None:
-            raise self._too_long(example, self.soft_length(constraint), num_reserved)
-        return text
+        return self.context(constraint_of(example), exemplars, num_reserved=num_reserved)
 
     def encode(self, examples: Sequence[Example], *, epoch: int) -> list[EncodedExample]:
         """Return the examples with exemplars drawn for one epoch.

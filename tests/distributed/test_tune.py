@@ -156,7 +156,7 @@ def when_epochs_are_committed(folder: Path, num: int, act: Callable[[], None]) -
 
     def wait() -> None:
         store = open_store(str(folder))
-        until = time.monotonic() + 240
+        until = time.monotonic() + 420
         while time.monotonic() < until:
             keys = [info.key for info in store.list(tune_state.EPOCH_PREFIX)]
             if keys and keys[-1] >= f"{tune_state.EPOCH_PREFIX}{num:04d}":
