@@ -93,9 +93,9 @@ class TuneConfig(Section):
     patience: PositiveInt = Field(
         4, description="epochs without a better dev score before stopping"
     )
-    select_by: Literal["dev_loss", "dev_bleu"] = "dev_bleu"
+    select_by: Literal["dev_loss", "dev_bleu"] = "dev_loss"
     max_dev_generations: NonNegativeInt = Field(
-        64, description="dev examples generated for BLEU each epoch; 0 for none"
+        32, description="dev examples generated for BLEU each epoch; 0 for none"
     )
     num_workers: PositiveInt = 1
     gpus_per_worker: NonNegativeInt = 0
@@ -116,10 +116,15 @@ class GenerateConfig(Section):
     attributes: list[str] | None = Field(
         None, description="plan only constraints that carry one of these; none plans all"
     )
-    units_per_seed_example: PositiveInt = 1
+    units_per_seed_example: NonNegativeInt = Field(
+        1, description="units that ask for what a seed example carries"
+    )
+    novel_units_per_seed_example: NonNegativeInt = Field(
+        4, description="units that ask for labels which no seed example combines"
+    )
     num_candidates_per_unit: PositiveInt = 5
     units_per_shard: PositiveInt = Field(32, description="units that commit together as one object")
-    temperature: PositiveFloat = 0.8
+    temperature: PositiveFloat = 0.6
     top_k: NonNegativeInt = Field(0, description="0 keeps the whole vocabulary")
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
     repetition_penalty: PositiveFloat = 1.0
@@ -135,9 +140,13 @@ class DenoiseConfig(Section):
     )
     num_kept_per_unit: PositiveInt = 4
     frequency_weight: Fraction = Field(
-        0.5, description="weight of attribute frequency; the rest is distance to the seed example"
+        0.0, description="weight of how common the attributes are (MSP's own: 0.5, distance 0.5)"
     )
-    max_noise_score: PositiveFloat = Field(0.6, description="drop above this")
+    distance_weight: Fraction = Field(0.2, description="weight of 1 - cosine to the seed example")
+    disagreement_weight: Fraction = Field(
+        0.8, description="weight of how little a classifier of the seed examples agrees"
+    )
+    max_noise_score: PositiveFloat = Field(0.85, description="drop above this")
     require_values: bool = Field(
         True, description="drop where an asked slot value is missing from the text"
     )
@@ -147,6 +156,11 @@ class DenoiseConfig(Section):
     drop_rate_window: PositiveInt = Field(
         1000, description="candidates over which the drop rate is watched"
     )
+
+    @property
+    def weights(self) -> tuple[float, float, float]:
+        """Weights of frequency, distance and disagreement in the noise score."""
+        return self.frequency_weight, self.distance_weight, self.disagreement_weight
 
 
 class StudentConfig(Section):
@@ -170,7 +184,7 @@ class StudentConfig(Section):
         description="head only: standard deviation of the noise on embeddings of unit variance",
     )
     synthetic_weight: PositiveFloat = Field(
-        0.5, description="how often a synthetic example is drawn; a seed example has 1"
+        1.0, description="how often synthetic examples are drawn, all against all seed examples"
     )
     num_workers: PositiveInt = 1
     gpus_per_worker: NonNegativeInt = 0
@@ -213,6 +227,17 @@ class RunConfig(Section):
             raise ValueError(
                 f"generate.num_candidates_per_unit is {made}, but denoise.num_kept_per_unit is "
                 f"{kept}; over-generate at least as many as you keep."
+            )
+        if not (self.generate.units_per_seed_example or self.generate.novel_units_per_seed_example):
+            raise ValueError(
+                "generate.units_per_seed_example and novel_units_per_seed_example are both 0, "
+                "which plans nothing; raise one."
+            )
+        weights = self.denoise.weights
+        if abs(sum(weights) - 1) > 1e-6:
+            raise ValueError(
+                "denoise.frequency_weight, distance_weight and disagreement_weight are "
+                f"{', '.join(f'{w:g}' for w in weights)}; make them sum to 1."
             )
         if self.cluster.max_generators < self.cluster.min_generators:
             raise ValueError(

@@ -13,10 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from msp.config import RunConfig, with_absolute_paths
-from msp.denoise.scorer import UnitScorer
+from msp.judging import make_scorer
 from msp.methods import make_plan
 from msp.methods.writing import UnitWriter
-from msp.models.encoder import load_encoder
 from msp.progress import console
 from msp.records import Candidate, Unit
 from msp.storage import layout
@@ -42,8 +41,7 @@ def preview_run(config: RunConfig, num_candidates: int) -> dict[str, Any]:
     task = load_task(config.task, seed=config.seed)
     units = _spread_units(config, task, num_candidates)
     writer, prompts = _writer(config, task)
-    scorer = UnitScorer(config.denoise, load_encoder(config.denoise.encoder), task.seeds)
-    judged = scorer.judge(units, writer.write(units))
+    judged = make_scorer(config, task).judge(units, writer.write(units))
     shown = [(u, c) for u, candidates in zip(units, judged, strict=True) for c in candidates]
     shown = shown[:num_candidates]
     _show(shown, prompts)

@@ -54,7 +54,6 @@ def test_a_missing_required_key_is_named(tmp_path: Path) -> None:
         ("generate.num_candidates_per_unit=3", "over-generate at least as many"),
         ("cluster.min_generators=2", "pool grows from min to max"),
         ("tune.num_workers=3", "multiple of tune.num_workers"),
-        ("tune.max_dev_generations=0", "select by dev_loss"),
         ("task.name=nlupp", "task.domain is not set"),
         ("task.setting=fold20", "only nlupp knows"),
         ("generate.top_p=0", r"generate\.top_p is 0"),
@@ -66,6 +65,25 @@ def test_a_missing_required_key_is_named(tmp_path: Path) -> None:
 def test_a_broken_rule_is_explained(minimal: Path, override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load_config(minimal, [override, *(["seed=1"] if "seed.x" not in override else [])])
+
+
+def test_selection_by_a_score_that_is_not_measured_is_refused(minimal: Path) -> None:
+    with pytest.raises(ConfigError, match="select by dev_loss"):
+        load_config(minimal, ["tune.select_by=dev_bleu", "tune.max_dev_generations=0"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("denoise.distance_weight=0.5", "make them sum to 1"),
+        ("generate.units_per_seed_example=0", "plans nothing"),
+    ],
+)
+def test_a_plan_or_a_score_made_of_nothing_is_refused(
+    minimal: Path, override: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(minimal, [override, "generate.novel_units_per_seed_example=0"])
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "a: [", "\x00"])

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from msp.config import DenoiseConfig
 from msp.denoise.keep import keep_reasons
-from msp.denoise.noise import attribute_frequencies, attribute_overlap, noise_score
+from msp.denoise.noise import (
+    attribute_frequencies,
+    attribute_overlap,
+    disagreement,
+    noise_score,
+)
 from msp.denoise.rules import lexical_reasons, normalise
 from msp.errors import TaskDataError
 from msp.records import CANDIDATES_PER_UNIT_LIMIT, Candidate, Example, Generated, Unit
@@ -28,6 +33,21 @@ class TextEncoder(Protocol):
         ...
 
 
+class Labeller(Protocol):
+    """What says which labels a text carries, having learned from the seed examples alone."""
+
+    labels: tuple[str, ...]
+
+    def probabilities(self, vectors: FloatArray) -> FloatArray:
+        """Return [N, A] probabilities for texts' vectors [N, D]."""
+        ...
+
+
+class _Score(NamedTuple):
+    noise: float
+    similarity: float
+
+
 class UnitScorer:
     """Judges units; holds the encoder and the seed examples' vectors.
 
@@ -35,11 +55,19 @@ class UnitScorer:
         config: weights, cut and quota.
         encoder: gives the similarity to a unit's seed example.
         seeds: the seed examples that the units were planned from.
+        labeller: asked for its agreement where ``disagreement_weight`` is not 0.
     """
 
     def __init__(
-        self, config: DenoiseConfig, encoder: TextEncoder, seeds: Sequence[Example]
+        self,
+        config: DenoiseConfig,
+        encoder: TextEncoder,
+        seeds: Sequence[Example],
+        *,
+        labeller: Labeller | None = None,
     ) -> None:
+        assert labeller is not None or not config.disagreement_weight
+        self._labeller = labeller
         self._config = config
         self._encoder = encoder
         self._seeds = tuple(seeds)
@@ -68,20 +96,19 @@ class UnitScorer:
             )
             for unit, made in zip(units, generated, strict=True)
         ]
-        similarities = self._similarities(units, generated, reasons)
+        scored = self._scores(units, generated, reasons)
         return [
-            self._verdicts(unit, made, why, similar)
-            for unit, made, why, similar in zip(
-                units, generated, reasons, similarities, strict=True
-            )
+            self._verdicts(unit, made, why, scores)
+            for unit, made, why, scores in zip(units, generated, reasons, scored, strict=True)
         ]
 
-    def _similarities(
+    def _scores(
         self,
         units: Sequence[Unit],
         generated: Sequence[Sequence[Generated]],
         reasons: Sequence[Sequence[str | None]],
-    ) -> list[dict[int, float]]:
+    ) -> list[dict[int, _Score]]:
+        """Return, for each unit, the scores of the candidates that no lexical rule dropped."""
         passing = [
             {k: made[k].text for k, reason in enumerate(why) if reason is None}
             for made, why in zip(generated, reasons, strict=True)
@@ -89,10 +116,35 @@ class UnitScorer:
         texts = sorted({text for of_unit in passing for text in of_unit.values()})
         rows = {text: row for row, text in enumerate(texts)}
         vectors = self._encoder.encode(texts) if texts else np.zeros((0, 0), dtype=np.float32)
+        probabilities = self._probabilities(vectors)
         return [
-            {k: float(self._seed_vector(unit) @ vectors[rows[t]]) for k, t in of_unit.items()}
+            {
+                k: self._score(unit, vectors[rows[text]], probabilities, rows[text])
+                for k, text in of_unit.items()
+            }
             for unit, of_unit in zip(units, passing, strict=True)
         ]
+
+    def _probabilities(self, vectors: FloatArray) -> FloatArray | None:
+        if self._labeller is None or not self._config.disagreement_weight or not len(vectors):
+            return None
+        return self._labeller.probabilities(vectors)
+
+    def _score(
+        self, unit: Unit, vector: FloatArray, probabilities: FloatArray | None, row: int
+    ) -> _Score:
+        doubt = 0.0
+        if probabilities is not None and self._labeller is not None:
+            asked = np.isin(self._labeller.labels, unit.constraint.attributes)
+            doubt = disagreement(probabilities[row], asked)
+        similarity = float(self._seed_vector(unit) @ vector)
+        noise = noise_score(
+            overlap=attribute_overlap(unit.constraint, self._frequencies),
+            similarity=similarity,
+            disagreement=doubt,
+            weights=self._config.weights,
+        )
+        return _Score(noise, similarity)
 
     def _seed_vector(self, unit: Unit) -> FloatArray:
         if unit.seed_uid not in self._rows:
@@ -110,18 +162,10 @@ class UnitScorer:
         unit: Unit,
         made: Sequence[Generated],
         lexical: Sequence[str | None],
-        similarities: dict[int, float],
+        scores: dict[int, _Score],
     ) -> list[Candidate]:
         overlap = attribute_overlap(unit.constraint, self._frequencies)
-        scores = {
-            k: noise_score(
-                overlap=overlap,
-                similarity=similarity,
-                frequency_weight=self._config.frequency_weight,
-            )
-            for k, similarity in similarities.items()
-        }
-        kept = keep_reasons(scores, self._config)
+        kept = keep_reasons({k: score.noise for k, score in scores.items()}, self._config)
         return [
             Candidate(
                 candidate_id=unit.id * CANDIDATES_PER_UNIT_LIMIT + k,
@@ -129,8 +173,8 @@ class UnitScorer:
                 target=linearise(unit.constraint),
                 kept=(reason := lexical[k] or kept[k]) is None,
                 reason=reason,
-                noise_score=scores.get(k, math.nan),
-                similarity=similarities.get(k, math.nan),
+                noise_score=scores[k].noise if k in scores else math.nan,
+                similarity=scores[k].similarity if k in scores else math.nan,
                 attribute_overlap=overlap,
                 num_tokens=one.num_tokens,
                 logprob=one.logprob,

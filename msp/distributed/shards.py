@@ -15,7 +15,6 @@ from collections import Counter
 import pyarrow as pa
 
 from msp.config import RunConfig
-from msp.denoise.scorer import UnitScorer
 from msp.methods import make_plan
 from msp.methods.base import Plan, shard_unit_ids
 from msp.methods.writing import UnitWriter
@@ -90,12 +89,12 @@ class ShardJudge:
     """
 
     def __init__(self, config: RunConfig, task: TaskData, num_threads: int = 1) -> None:
-        from msp.models.encoder import load_encoder
+        from msp.judging import make_scorer
 
         _set_threads(num_threads)
         self._config = config
         self._plan = make_plan(config, task)
-        self._scorer = UnitScorer(config.denoise, load_encoder(config.denoise.encoder), task.seeds)
+        self._scorer = make_scorer(config, task)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return [shard, rows, seconds]; rows is the shard's parquet object."""

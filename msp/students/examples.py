@@ -89,7 +89,9 @@ def training_set(
     """Return what an arm learns from, bounded however many synthetic examples there are.
 
     A training draws ``num_steps * batch_size`` times, so no more synthetic
-    examples than that are held: a uniform sample, whose weight stands for all.
+    examples than that are held: a uniform sample. All synthetic examples together
+    weigh ``synthetic_weight`` times what all seed examples weigh, so a thousand
+    and a million of them can be compared.
 
     Args:
         seeds: the seed examples.
@@ -103,7 +105,7 @@ def training_set(
     found = labelled_texts([*seeds, *held], labels)
     weights = np.ones(len(found.texts))
     if held:
-        weights[len(seeds) :] = config.synthetic_weight * num_synthetic / len(held)
+        weights[len(seeds) :] = config.synthetic_weight * max(len(seeds), 1) / len(held)
     return TrainingSet(found.texts, found.gold, weights, num_synthetic)
 
 

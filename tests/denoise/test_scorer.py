@@ -15,13 +15,15 @@ from msp.denoise.scorer import UnitScorer
 from msp.errors import TaskDataError
 from msp.models.encoder import SentenceEncoder, load_encoder
 from msp.records import CANDIDATES_SCHEMA, Constraint, Example, Generated, Unit, unit_row
+from msp.students.labeller import SeedLabeller
 from msp.tasks.linearise import parse_target
 
 SEEDS = (
     Example("s0", "how do i check out after 6 pm", ("how",), {"time": ("6 pm",)}),
     Example("s1", "is there a spa at the hotel", ("spa",)),
 )
-CONFIG = DenoiseConfig(num_kept_per_unit=2, max_noise_score=0.45)
+MSP_WEIGHTS = {"frequency_weight": 0.5, "distance_weight": 0.5, "disagreement_weight": 0.0}
+CONFIG = DenoiseConfig(num_kept_per_unit=2, max_noise_score=0.45, **MSP_WEIGHTS)
 
 
 class CountingEncoder:
@@ -45,6 +47,16 @@ def unit(number: int, seed: Example, texts: Sequence[str]) -> tuple[Unit, list[G
     constraint = Constraint(seed.attributes, seed.values, "hotels")
     asked = Unit(number, 0, "msp", seed.uid, constraint, (seed,), len(texts), 1)
     return asked, [Generated(text, 3, -1.5) for text in texts]
+
+
+def test_a_text_that_the_seed_examples_classifier_takes_for_another_label_is_noisier(
+    encoder,
+) -> None:
+    config = DenoiseConfig(frequency_weight=0, distance_weight=0, disagreement_weight=1)
+    labeller = SeedLabeller(SEEDS, ("how", "spa"), encoder, seed=1)
+    asked, made = unit(0, SEEDS[1], ["where is the hotel's spa", "how do i check out at noon"])
+    (judged,) = UnitScorer(config, encoder, SEEDS, labeller=labeller).judge([asked], [made])
+    assert judged[0].noise_score < 0.5 < judged[1].noise_score
 
 
 TEXTS = [

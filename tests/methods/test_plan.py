@@ -40,10 +40,32 @@ def test_a_unit_asks_for_what_its_seed_example_carries(task: TaskData) -> None:
 
 def test_exemplars_share_something_with_the_constraint(task: TaskData) -> None:
     plan = make_plan(config(), task)
-    for unit in map(plan.unit, range(plan.num_units)):
+    for unit in map(plan.unit, range(len(task.seeds))):
         asked = {*unit.constraint.attributes, *unit.constraint.values}
         assert all(asked & {*e.attributes, *e.values} for e in unit.exemplars)
         assert len({e.uid for e in unit.exemplars}) == len(unit.exemplars)
+
+
+def test_a_novel_unit_mixes_labels_of_two_seed_examples_that_none_has_together(
+    task: TaskData,
+) -> None:
+    plan = make_plan(config(units_per_seed_example=0, novel_units_per_seed_example=2), task)
+    seen = {frozenset(example.attributes) for example in task.seeds}
+    assert plan.num_units == 2 * len(task.seeds)
+    for unit in map(plan.unit, range(plan.num_units)):
+        asked = frozenset(unit.constraint.attributes)
+        carried = frozenset(a for e in unit.exemplars for a in e.attributes)
+        assert asked not in seen and asked <= carried and not unit.constraint.values
+        assert unit.exemplars[-1].uid == unit.seed_uid
+
+
+def test_a_task_whose_labels_cannot_be_mixed_anew_repeats_what_it_has(task: TaskData) -> None:
+    import dataclasses
+
+    alike = tuple(e for e in task.seeds if e.attributes == task.seeds[0].attributes)[:1] * 2
+    plan = make_plan(config(), dataclasses.replace(task, seeds=alike))
+    known = alike[0].attributes
+    assert {plan.unit(i).constraint.attributes for i in range(plan.num_units)} >= {known}
 
 
 def test_a_unit_is_the_same_in_every_process() -> None:
@@ -51,7 +73,7 @@ def test_a_unit_is_the_same_in_every_process() -> None:
         "from tests.methods.test_plan import config, load_task, make_plan\n"
         "c = config(units_per_seed_example=3)\n"
         "plan = make_plan(c, load_task(c.task, seed=13))\n"
-        "print([repr(plan.unit(i)) for i in (0, 7, plan.num_units - 1)])"
+        "print([repr(plan.unit(i)) for i in (0, 7, 531, plan.num_units - 1)])"
     ).replace("from tests.methods.test_plan", "from test_plan")
     outputs = {
         subprocess.run(
@@ -68,7 +90,7 @@ def test_a_unit_is_the_same_in_every_process() -> None:
 
 
 def test_repeats_of_a_seed_example_have_their_own_streams(task: TaskData) -> None:
-    plan = make_plan(config(units_per_seed_example=3), task)
+    plan = make_plan(config(units_per_seed_example=3, novel_units_per_seed_example=0), task)
     per_round = plan.num_units // 3
     first, again = plan.unit(4), plan.unit(4 + per_round)
     assert first.seed_uid == again.seed_uid
@@ -91,12 +113,12 @@ def test_shards_cut_the_plan_without_gap_or_overlap(num_units: int, per_shard: i
 
 def test_only_units_with_an_asked_attribute_are_planned(task: TaskData) -> None:
     plan = make_plan(config(attributes=["wifi"]), task)
-    assert 0 < plan.num_units < len(task.seeds)
+    assert 0 < plan.num_units < make_plan(config(), task).num_units
     assert all("wifi" in plan.unit(i).constraint.attributes for i in range(plan.num_units))
 
 
 def test_an_unknown_attribute_is_refused_with_the_nearest_known_one(task: TaskData) -> None:
-    with pytest.raises(ConstraintError, match="'wify'.*did you mean 'wifi'"):
+    with pytest.raises(ConstraintError, match=r"'wify'.*did you mean 'wifi'"):
         make_plan(config(attributes=["wify"]), task)
 
 
