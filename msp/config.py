@@ -184,7 +184,7 @@ class StudentConfig(Section):
         description="head only: standard deviation of the noise on embeddings of unit variance",
     )
     synthetic_weight: PositiveFloat = Field(
-        1.0, description="how often synthetic examples are drawn, all against all seed examples"
+        0.5, description="how often synthetic examples are drawn, all against all seed examples"
     )
     num_workers: PositiveInt = 1
     gpus_per_worker: NonNegativeInt = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,7 +39,7 @@ def connect(config: ClusterConfig) -> None:
     address = config.address or os.environ.get("RAY_ADDRESS")
     local = address is None
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet_standard_error():
             warnings.simplefilter("ignore")
             ray.init(
                 address=address,
@@ -107,6 +108,20 @@ def _needs(config: RunConfig) -> dict[str, dict[str, tuple[float, str]]]:
             ),
         },
     }
+
+
+@contextmanager
+def _quiet_standard_error() -> Iterator[None]:
+    """Keep Ray's C++ core from greeting on standard error; what it raises is ours to say."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 @contextmanager

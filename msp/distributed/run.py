@@ -22,7 +22,7 @@ from msp.distributed.tune import tune_prompts
 from msp.methods import make_plan
 from msp.methods.base import num_shards
 from msp.models.lm_files import find_lm
-from msp.progress import console
+from msp.progress import StageProgress, console
 from msp.report.finish import write_dataset_card, write_figures, write_report
 from msp.storage import layout
 from msp.storage.manifest import read_manifest
@@ -90,8 +90,14 @@ def tune(run: Run) -> dict[str, Any]:
     """Return the tuning metrics once the prompts are in the store."""
     if run.config.generate.engine == "scripted":
         return {}
-    with placement.ours_out_of_rays():
-        return tune_prompts(run.config, run.task, run.store)
+    num_epochs = run.config.tune.num_epochs
+    with placement.ours_out_of_rays(), StageProgress("tune", "epochs", num_epochs) as progress:
+
+        def show(state: dict[str, Any]) -> None:
+            figures = {name: f"{state[name]:.3f}" for name in ("dev_loss",) if state.get(name)}
+            progress.update(state["epoch"], figures=figures)
+
+        return tune_prompts(run.config, run.task, run.store, on_progress=show)
 
 
 def generate(run: Run) -> dict[str, Any]:
