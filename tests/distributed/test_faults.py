@@ -17,7 +17,7 @@ pytestmark = pytest.mark.ray
 CONFIG = """
 output_uri: {output}
 task: {{name: jsonl, path: "sample:front_desk"}}
-generate: {{engine: scripted, units_per_seed_example: 2, units_per_shard: 4}}
+generate: {{engine: scripted, novel_units_per_seed_example: 0, units_per_shard: 4}}
 """
 
 
@@ -108,7 +108,7 @@ def test_a_killed_run_started_again_makes_every_unit_once(
 ) -> None:
     config = config_file(tmp_path, "run")
     driver = start(config)
-    wait_for_shards(config, driver, 10)
+    wait_for_shards(config, driver, 5)
     kill(driver)  # type: ignore[operator]
     driver.wait(timeout=300)
     made_before = {path.name: path.stat().st_mtime_ns for path in shards(config)}

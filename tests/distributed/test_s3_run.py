@@ -20,7 +20,7 @@ pytestmark = pytest.mark.ray
 CONFIG = """
 output_uri: s3://{bucket}/runs/7
 task: {{name: jsonl, path: "sample:front_desk"}}
-generate: {{engine: scripted}}
+generate: {{engine: scripted, novel_units_per_seed_example: 0}}
 student: {{num_steps: 20, num_seeds: 3}}
 cluster: {{s3_endpoint_url: "{endpoint}"}}
 """
