@@ -1,4 +1,7 @@
-"""Write metrics.json of a run. The same as ``msp evaluate CONFIG``, as a Ray job's entry point."""
+"""Write metrics.json of a run.
+
+The same as ``msp evaluate CONFIG``, as a Ray job\'s entry point.
+"""
 
 from __future__ import annotations
 

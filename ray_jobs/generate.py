@@ -1,4 +1,7 @@
-"""Generate, judge and publish the candidates of a run. The same as ``msp generate CONFIG``, as a Ray job's entry point."""
+"""Generate, judge and publish the candidates of a run.
+
+The same as ``msp generate CONFIG``, as a Ray job\'s entry point.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Write report.html of a run. The same as ``msp report CONFIG``, as a Ray job's entry point."""
+"""Write report.html of a run.
+
+The same as ``msp report CONFIG``, as a Ray job\'s entry point.
+"""
 
 from __future__ import annotations
 

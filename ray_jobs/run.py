@@ -1,4 +1,7 @@
-"""Do every stage of a run that is not yet done. The same as ``msp run CONFIG``, as a Ray job's entry point."""
+"""Do every stage of a run that is not yet done.
+
+The same as ``msp run CONFIG``, as a Ray job\'s entry point.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Train the students of a run. The same as ``msp train CONFIG``, as a Ray job's entry point."""
+"""Train the students of a run.
+
+The same as ``msp train CONFIG``, as a Ray job\'s entry point.
+"""
 
 from __future__ import annotations
 

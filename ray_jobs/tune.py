@@ -1,4 +1,7 @@
-"""Tune the soft prompts of a run. The same as ``msp tune CONFIG``, as a Ray job's entry point."""
+"""Tune the soft prompts of a run.
+
+The same as ``msp tune CONFIG``, as a Ray job\'s entry point.
+"""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_plan_or_a_score_made_of_nothing_is_refused(
 def test_what_is_no_yaml_mapping_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match="run.yaml"):
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
         load_config(path)
 
 

@@ -47,6 +47,8 @@ def load(config: TaskConfig, *, seed: int) -> TaskData:
             ``config.domain`` is in neither the ontology nor the rows.
     """
     path = _data_path(config.path)
+    if not path.is_file():
+        raise TaskDataError(f"{config.path}: cannot be read (No such file).")
     ontology_path = Path(config.ontology or path.parent / "ontology.json").expanduser()
     ontology = load_ontology(ontology_path)
     domain, scope = _scope(config, ontology)

@@ -110,6 +110,8 @@ def test_an_injected_script_is_stopped_by_the_policy(report) -> None:
 
 
 def test_filters_narrow_together_and_clear_again(report) -> None:
+    from selenium.webdriver.support.ui import WebDriverWait
+
     assert shown(report) == "1,800 of 1,800 candidates"
     choose(report, "verdict", "dropped")
     choose(report, "reason", "Asked value missing")
@@ -119,7 +121,8 @@ def test_filters_narrow_together_and_clear_again(report) -> None:
     assert all("Asked value missing" in row and "baggage" in row for row in found)
     assert not shown(report).startswith("1,800")
     report.find_element("css selector", "#filters button").click()
-    assert shown(report) == "1,800 of 1,800 candidates"
+    everything = "1,800 of 1,800 candidates"  # a reset is filtered one event later
+    WebDriverWait(report, 10).until(lambda page: shown(page) == everything)
 
 
 def test_a_filter_that_passes_nothing_says_so(report) -> None:

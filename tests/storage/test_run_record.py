@@ -46,7 +46,7 @@ def test_another_config_is_refused_with_both_values(local_store: ObjectStore) ->
     with pytest.raises(ConfigError) as caught:
         opened(local_store, config(temperature=1.2))
     assert str(caught.value) == (
-        f"{local_store.uri} was made with other settings: generate.temperature (0.8 there, 1.2 "
+        f"{local_store.uri} was made with other settings: generate.temperature (0.6 there, 1.2 "
         "here). Use another output_uri or the same config."
     )
 
