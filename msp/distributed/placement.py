@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from msp.errors import ConfigError, MSPError
 # for each keeps them from taking a generator's place.
 IO_CPUS = 0.1
 _MIN_LOCAL_CPUS = 2
+_CONNECT_SECONDS = 10.0
 
 
 def connect(config: ClusterConfig) -> None:
@@ -38,6 +40,7 @@ def connect(config: ClusterConfig) -> None:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = config.address or os.environ.get("RAY_ADDRESS")
     local = address is None
+    _check_answers(address)
     try:
         with warnings.catch_warnings(), _quiet_standard_error():
             warnings.simplefilter("ignore")
@@ -55,6 +58,20 @@ def connect(config: ClusterConfig) -> None:
             "start one, correct the address, or leave it out for a local Ray."
         ) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def _check_answers(address: str | None) -> None:
+    """Refuse an address where nothing listens; Ray itself would try for minutes."""
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdecimal():  # a name that Ray resolves, such as auto
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        raise ConfigError(
+            f"cluster.address is {address!r}, but nothing answers there ({error}); start a Ray "
+            "cluster, correct the address, or leave it out for a local Ray."
+        ) from error
 
 
 def check_capacity(config: RunConfig) -> None:
