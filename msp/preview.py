@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from msp.models.frozen_lm import FrozenLM
     from msp.prompts.soft import SoftPrompts
 
+# Two of a unit's candidates show how much they differ, and leave room for more units.
+_SHOWN_PER_UNIT = 2
+
 
 def preview_run(config: RunConfig, num_candidates: int) -> dict[str, Any]:
     """Show ``num_candidates`` judged candidates of the run's plan and return their counts.
@@ -42,8 +45,11 @@ def preview_run(config: RunConfig, num_candidates: int) -> dict[str, Any]:
     units = _spread_units(config, task, num_candidates)
     writer, prompts = _writer(config, task)
     judged = make_scorer(config, task).judge(units, writer.write(units))
-    shown = [(u, c) for u, candidates in zip(units, judged, strict=True) for c in candidates]
-    shown = shown[:num_candidates]
+    shown = [
+        (unit, candidate)
+        for unit, candidates in zip(units, judged, strict=True)
+        for candidate in candidates[:_SHOWN_PER_UNIT]
+    ][:num_candidates]
     _show(shown, prompts)
     return {
         "prompts": prompts,
@@ -67,7 +73,7 @@ def preview_run(config: RunConfig, num_candidates: int) -> dict[str, Any]:
 
 def _spread_units(config: RunConfig, task: TaskData, num_candidates: int) -> list[Unit]:
     plan = make_plan(config, task)
-    num = min(plan.num_units, -(-num_candidates // config.generate.num_candidates_per_unit))
+    num = min(plan.num_units, -(-num_candidates // _SHOWN_PER_UNIT))
     return [plan.unit(i * plan.num_units // num) for i in range(num)]
 
 
