@@ -35,7 +35,7 @@ OutputUri = Annotated[str, typer.Argument(metavar="OUTPUT_URI", help="where a ru
 
 
 def _stage(name: str, config: Path, overrides: list[str] | None) -> None:
-    from msp.config import load_config
+    from msp.config_file import load_config
 
     resolved = load_config(config, overrides or [])
     from msp.distributed.run import run_stage
@@ -91,7 +91,7 @@ def preview(
     set_: Overrides = None,
 ) -> None:
     """Show what a big run would produce, before it is paid for; writes nothing."""
-    from msp.config import load_config
+    from msp.config_file import load_config
 
     resolved = load_config(config, set_ or [])
     from msp.preview import preview_run
@@ -118,7 +118,7 @@ def submit(
     set_: Overrides = None,
 ) -> None:
     """Send the run to a cluster through the Ray Jobs API."""
-    from msp.config import load_config
+    from msp.config_file import load_config
 
     load_config(config, set_ or [])
     from msp.distributed.submit import submit_run

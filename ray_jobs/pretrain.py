@@ -23,7 +23,7 @@ def pretrain(
     ] = None,
 ) -> None:
     """Leave model and tokenizer at OUTPUT_URI/model, ready for `model.name`."""
-    from msp.config import load_config_as
+    from msp.config_file import load_config_as
     from msp.models.pretrain.settings import PretrainConfig
 
     resolved = load_config_as(PretrainConfig, config, set_ or [])

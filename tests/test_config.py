@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from msp.config import fingerprint, load_config
+from msp.config import fingerprint
+from msp.config_file import load_config
 from msp.errors import ConfigError
 
 CONFIGS = sorted((Path(__file__).parents[1] / "ray_jobs" / "configs").glob("*.yaml"))

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from msp.config import load_config_as
+from msp.config_file import load_config_as
 from msp.errors import CheckpointError, ConfigError, TaskDataError
 from msp.models.pretrain.material import Material, prepare
 from msp.models.pretrain.settings import PretrainConfig

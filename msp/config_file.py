@@ -1,0 +1,90 @@
+"""From a YAML file and ``--set`` overrides to a checked config, or to a list of its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from msp.config import RunConfig
+from msp.errors import ConfigError, did_you_mean
+
+AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Return the run's config of a YAML file; as :func:`load_config_as`."""
+    return load_config_as(RunConfig, path, overrides)
+
+
+def load_config_as(
+    kind: type[AnyConfig], path: str | Path, overrides: Sequence[str] = ()
+) -> AnyConfig:
+    """Return the config of a YAML file with ``section.key=value`` overrides applied.
+
+    Args:
+        kind: which config it is: a run's, or a pre-training's.
+        path: the YAML file.
+        overrides: each ``section.key=value``, the value read as YAML.
+
+    Raises:
+        ConfigError: the file is not there, is no YAML mapping, names an unknown
+            key, or breaks a rule; the message lists every fault.
+    """
+    try:
+        tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not YAML ({error}).") from error
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: holds {type(tree).__name__}, not a mapping of sections.")
+    for override in overrides:
+        _apply_override(tree, override)
+    try:
+        return kind.model_validate(tree)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_fault(fault, kind)}" for fault in error.errors())
+        raise ConfigError(f"{path}:\n{faults}") from error
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {override}: write section.key=value.")
+    *parents, leaf = key.strip().split(".")
+    node = tree
+    for name in parents:
+        child = node.setdefault(name, {})
+        if not isinstance(child, dict):
+            raise ConfigError(f"--set {override}: {name} is a value, not a section.")
+        node = child
+    try:
+        node[leaf] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"--set {override}: the value is not YAML ({error}).") from error
+
+
+def _fault(fault: Any, kind: type[BaseModel]) -> str:
+    where = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        near = did_you_mean(str(fault["loc"][-1]), _known_keys(fault["loc"], kind))
+        return f"{where} is not a known key{near}"
+    if fault["type"] == "missing":
+        return f"{where} is required and has no default."
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
+    return f"{where} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
+
+
+def _known_keys(loc: tuple[int | str, ...], kind: type[BaseModel]) -> list[str]:
+    model = kind
+    for part in loc[:-1]:
+        annotation = model.model_fields[str(part)].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
