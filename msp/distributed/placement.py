@@ -45,7 +45,7 @@ def connect(config: ClusterConfig) -> None:
         with warnings.catch_warnings(), _quiet_standard_error():
             warnings.simplefilter("ignore")
             ray.init(
-                address=address,
+                address=address or "local",  # never a cluster that happens to run here
                 num_cpus=max(_MIN_LOCAL_CPUS, os.cpu_count() or 1) if local else None,
                 include_dashboard=False if local else None,
                 log_to_driver=bool(os.environ.get("MSP_WORKER_LOGS")),

@@ -21,7 +21,7 @@ def user_style(text: str, values: list[str], rng: random.Random) -> tuple[str, l
 
 def _slip(text: str, values: list[str], rng: random.Random) -> str:
     """One letter swapped, dropped or doubled, in a word that belongs to no value."""
-    taken = {word for value in values for word in value.lower().split()}
+    taken = " ".join(values).lower()
     words = [
         match for match in re.finditer(r"[A-Za-z]{4,}", text) if match.group(0).lower() not in taken
     ]
