@@ -124,6 +124,7 @@ def _run(
                 store.write(layout.progress_key("generate"), totals.to_json())
             watch.add(row["num_candidates"], json.loads(row["dropped"]))
     store.write(layout.progress_key("generate"), totals.to_json())
+    watch.check()  # a run shorter than the window is judged, too
 
 
 def _committed_rows(

@@ -127,3 +127,13 @@ def test_another_config_on_the_same_output_is_refused_by_name_of_key(
     done = subprocess.run(changed, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "generate.temperature" in done.stderr
+
+
+def test_a_short_run_that_drops_nearly_everything_stops_and_says_why(tmp_path: Path) -> None:
+    config = config_file(tmp_path, "run")
+    command = [sys.executable, "-m", "msp.cli", "generate", str(config)]
+    settings = ["--set", "denoise.max_noise_score=0.001", "--set", "generate.attributes=[wifi]"]
+    done = subprocess.run([*command, *settings], capture_output=True, text=True, timeout=180)
+    assert done.returncode == 1
+    assert "off_topic" in done.stderr and "denoise.max_drop_rate" in done.stderr
+    assert shards(config) and not (tmp_path / "run" / "synthetic" / "manifest.json").exists()
