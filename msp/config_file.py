@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 
 from msp.config import RunConfig
 from msp.errors import ConfigError, did_you_mean
+
+_URI_USER = re.compile(r"\w[\w+.-]*://[^/\s@]*@")
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
@@ -44,11 +47,31 @@ def load_config_as(
         raise ConfigError(f"{path}: holds {type(tree).__name__}, not a mapping of sections.")
     for override in overrides:
         _apply_override(tree, override)
+    _refuse_credentials(tree, ())
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
         faults = "\n".join(f"  {_fault(fault, kind)}" for fault in error.errors())
         raise ConfigError(f"{path}:\n{faults}") from error
+
+
+def _refuse_credentials(value: Any, where: tuple[str, ...]) -> None:
+    """Refuse a user or a password in a URI, wherever it stands, and do not repeat it.
+
+    A config is stored with the run, shown in its report and sent to clusters as
+    the metadata of a job.
+    """
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _refuse_credentials(inner, (*where, str(key)))
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_credentials(inner, where)
+    elif isinstance(value, str) and _URI_USER.search(value):
+        raise ConfigError(
+            f"{'.'.join(where)} carries a user or a password in its URI; put credentials into the "
+            "environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, HF_TOKEN)."
+        )
 
 
 def _apply_override(tree: dict[str, Any], override: str) -> None:

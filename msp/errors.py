@@ -8,9 +8,12 @@
     │   ├── TaskDataError     a data or ontology file
     │   ├── ConstraintError   a generation asked for something impossible
     │   ├── CheckpointError   prompts or a model that do not fit, or are not there
+    │   ├── HeldError         another run that is alive writes to the same output
     │   └── StoreAccessError  a bucket or path that is not there or refuses us (also a StorageError)
-    ├── StorageError          the store failed while it was used: disk full, network, damaged object
+    ├── StorageError          the store failed while it was used: disk full, network, lease lost
+    │   └── DamagedError      an object is not as it was written; it is set aside and made anew
     ├── GenerationError       an engine or an actor failed for good
+    │   └── EngineDiedError   the engine's process is of no use any more; another one may be
     └── DropRateError         denoise dropped nearly everything
 
 A message says where, what was found, what is allowed and what to do.
@@ -60,8 +63,20 @@ class StoreAccessError(StorageError, UserError):
     exit_status = 2
 
 
+class DamagedError(StorageError):
+    """An object of the run is cut short or changed; what the same command makes anew."""
+
+
+class HeldError(UserError):
+    """Another run writes to the same output and is alive."""
+
+
 class GenerationError(MSPError):
     """An engine failed in a way that a retry does not mend."""
+
+
+class EngineDiedError(GenerationError):
+    """An engine failed and took its state with it; an actor that meets this exits."""
 
 
 class DropRateError(MSPError):

@@ -2,22 +2,65 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import chain
+
 from msp.config import RunConfig
-from msp.denoise.scorer import UnitScorer
-from msp.models.encoder import load_encoder
-from msp.students.labeller import SeedLabeller
+from msp.denoise.contamination import EvaluationTexts, read_evaluation_texts
+from msp.denoise.scorer import TargetOf, UnitScorer, labels_as_target
 from msp.tasks.base import TaskData
+from msp.tasks.placing import target_of
 
 
-def make_scorer(config: RunConfig, task: TaskData) -> UnitScorer:
+def make_scorer(
+    config: RunConfig, task: TaskData, evaluation: EvaluationTexts | None = None
+) -> UnitScorer:
     """Return what gives every candidate of the run its verdict.
+
+    Args:
+        config: the run's config.
+        task: the task's seed examples and ontology.
+        evaluation: texts that no candidate may hold, from :func:`evaluation_texts`.
 
     Raises:
         CheckpointError: the encoder is not there.
     """
-    encoder = load_encoder(config.denoise.encoder)
-    if not config.denoise.disagreement_weight:
-        return UnitScorer(config.denoise, encoder, task.seeds)
+    # Workers that only read evaluation texts, or move shards, load no torch.
+    from msp.models.encoder import load_encoder
+    from msp.students.labeller import SeedLabeller
+
+    denoise = config.denoise
+    needed = denoise.needs_encoder
+    encoder = load_encoder(denoise.encoder, dtype=denoise.precision) if needed else None
+    if encoder is None or not config.denoise.disagreement_weight:
+        return UnitScorer(
+            config.denoise, encoder, task.seeds, evaluation=evaluation, target_of=_target_of(task)
+        )
     labels = [attribute.name for attribute in task.ontology.attributes]
-    labeller = SeedLabeller(task.seeds, labels, encoder, seed=config.seed)
-    return UnitScorer(config.denoise, encoder, task.seeds, labeller=labeller)
+    is_single = task.kind == "single_label"
+    labeller = SeedLabeller(task.seeds, labels, encoder, seed=config.seed, is_single=is_single)
+    return UnitScorer(
+        config.denoise,
+        encoder,
+        task.seeds,
+        labeller=labeller,
+        evaluation=evaluation,
+        target_of=_target_of(task),
+    )
+
+
+def _target_of(task: TaskData) -> TargetOf:
+    if task.kind in ("tagging", "parse"):
+        return partial(target_of, kind=task.kind, labels=task.tags)
+    return labels_as_target
+
+
+def evaluation_texts(config: RunConfig, task: TaskData) -> EvaluationTexts:
+    """Return the task's dev and test texts and those of ``denoise.decontaminate``, hashed.
+
+    Raises:
+        ConfigError: a file of ``denoise.decontaminate`` is not there.
+        TaskDataError: one of its lines cannot be read.
+    """
+    own = (example.text for example in (*task.dev, *task.test))
+    return EvaluationTexts(chain(own, read_evaluation_texts(config.denoise.decontaminate)))

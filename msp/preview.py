@@ -19,7 +19,7 @@ from msp.methods.writing import UnitWriter
 from msp.progress import console
 from msp.records import Candidate, Unit
 from msp.storage import layout
-from msp.storage.store import open_store
+from msp.storage.store import open_run_store
 from msp.tasks import load_task
 from msp.tasks.base import TaskData
 
@@ -80,9 +80,11 @@ def _spread_units(config: RunConfig, task: TaskData, num_candidates: int) -> lis
 def _writer(config: RunConfig, task: TaskData) -> tuple[UnitWriter, str]:
     if config.generate.engine == "scripted":
         return UnitWriter(config, task.ontology), "none (scripted engine)"
+    from msp.models.embeddings import load_embeddings
     from msp.models.frozen_lm import load_frozen_lm
 
-    lm = load_frozen_lm(config.model)
+    load = load_embeddings if config.generate.engine == "vllm" else load_frozen_lm
+    lm = load(config.model)
     soft, words = _prompts(config, task, lm)
     return UnitWriter(config, task.ontology, lm=lm, soft=soft), words
 
@@ -91,7 +93,7 @@ def _prompts(config: RunConfig, task: TaskData, lm: FrozenLM) -> tuple[SoftPromp
     from msp.prompts.checkpoint import load_prompts
     from msp.prompts.initialisers import initial_prompts
 
-    store = open_store(config.output_uri, endpoint_url=config.cluster.s3_endpoint_url)
+    store = open_run_store(config)
     if store.exists(layout.PROMPTS_JSON):
         return load_prompts(store, lm), "tuned"
     soft = initial_prompts(lm, task.ontology, config.prompts, seed=config.seed)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 Split = Literal["seed", "dev", "test"]
 
@@ -31,8 +32,12 @@ class Attribute:
 
     @property
     def words(self) -> str:
-        """The name as a person would write it: ``check_in`` -> ``check in``."""
-        return " ".join(self.name.replace("_", " ").replace("-", " ").split()).lower()
+        """The name as a person would write it: ``check_in`` -> ``check in``.
+
+        What TOPv2 puts before a name, ``IN:`` or ``SL:``, is not part of it.
+        """
+        name = self.name.removeprefix("IN:").removeprefix("SL:")
+        return " ".join(name.replace("_", " ").replace("-", " ").split()).lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,8 @@ class Example:
         attributes: label names, in the ontology's order.
         values: slot name -> the strings of the text that fill it, slots in the ontology's order.
         domain: the ontology's domain that the example belongs to.
+        target: where the labels stand, as :mod:`msp.tasks.brackets` writes it; only in
+            tasks that tag or parse.
     """
 
     uid: str
@@ -52,15 +59,20 @@ class Example:
     attributes: tuple[str, ...] = ()
     values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     domain: str = "general"
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """What one generation must carry: labels, slot values and a domain."""
+    """What one generation must carry: labels, slot values and a domain.
+
+    ``target`` is the parse, in brackets, that the text has once its values stand in it.
+    """
 
     attributes: tuple[str, ...]
     values: Mapping[str, tuple[str, ...]]
     domain: str
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +155,7 @@ CANDIDATE_TYPE = pa.struct(
         ("logprob", pa.float32()),
     ]
 )
+_CANDIDATE_NAMES = tuple(f.name for f in CANDIDATE_TYPE)
 
 UNIT_FIELDS = [
     ("id", pa.int64()),
@@ -175,15 +188,35 @@ def unit_row(unit: Unit, candidates: list[Candidate]) -> dict[str, Any]:
         "domain": unit.constraint.domain,
         "attributes": list(unit.constraint.attributes),
         "values": [(slot, list(texts)) for slot, texts in unit.constraint.values.items()],
-        "candidates": [{f.name: getattr(c, f.name) for f in CANDIDATE_TYPE} for c in candidates],
+        "candidates": [{name: getattr(c, name) for name in _CANDIDATE_NAMES} for c in candidates],
     }
 
 
-def synthetic_rows(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of ``synthetic/*.parquet`` for one row of ``candidates/*.parquet``."""
-    shared = {name: row[name] for name, _ in UNIT_FIELDS}
-    shared["values"] = [{"slot": slot, "texts": texts} for slot, texts in row["values"]]
-    return [{**shared, **candidate} for candidate in row["candidates"] if candidate["kept"]]
+def synthetic_table(units: pa.Table) -> pa.Table:
+    """Return the rows of ``synthetic/*.parquet`` for rows of ``candidates/*.parquet``, in order."""
+    units = units.combine_chunks()
+    nested = _only_chunk(units["candidates"])
+    flat, parents = nested.flatten(), pc.list_parent_indices(nested)
+    kept = flat.field("kept")
+    of = parents.filter(kept)
+    columns = [
+        (_slots(_only_chunk(units[name])) if name == "values" else units[name]).take(of)
+        for name, _ in UNIT_FIELDS
+    ]
+    columns += [flat.field(f.name).filter(kept) for f in CANDIDATE_TYPE]
+    return pa.table(columns, schema=SYNTHETIC_SCHEMA)
+
+
+def _slots(values: pa.MapArray) -> pa.ListArray:
+    """Return maps slot -> texts as lists of slots with their texts."""
+    entries = pa.StructArray.from_arrays(
+        [values.keys, values.items], fields=list(SLOTS_TYPE.value_type)
+    )
+    return pa.ListArray.from_arrays(values.offsets, entries, type=SLOTS_TYPE)
+
+
+def _only_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
 def example_from_synthetic(row: Mapping[str, Any]) -> Example:
@@ -194,4 +227,5 @@ def example_from_synthetic(row: Mapping[str, Any]) -> Example:
         attributes=tuple(row["attributes"]),
         values={entry["slot"]: tuple(entry["texts"]) for entry in row["values"]},
         domain=row["domain"],
+        target=row["target"],
     )

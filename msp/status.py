@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import suppress
 from typing import Any
 
+from msp.errors import DamagedError
 from msp.progress import console
 from msp.storage import layout
+from msp.storage.damage import read_json
 from msp.storage.store import ObjectStore, open_store
 
 _STAGES = ("tune", "generate", "train")
@@ -21,14 +23,16 @@ def run_status(output_uri: str, *, endpoint_url: str | None = None) -> dict[str,
 
     Returns:
         ``{"stage": .., "tune": {..}, "generate": {..}, "train": {..}}``; a stage
-        that has not begun is absent. Stage is ``not started`` where nothing is there.
+        that has not begun, or whose progress is damaged, is absent. Stage is ``not started``
+        where nothing is there.
     """
     store = open_store(output_uri, endpoint_url=endpoint_url)
     status: dict[str, Any] = {"output_uri": output_uri, "stage": _stage(store)}
     for name in _STAGES:
         key = layout.progress_key(name)
         if store.exists(key):
-            status[name] = json.loads(store.read(key))
+            with suppress(DamagedError):  # shown as absent; the run itself makes it anew
+                status[name] = read_json(store, key)
     _show(status)
     return status
 

@@ -10,7 +10,7 @@ from msp.config import fingerprint
 from msp.config_file import load_config
 from msp.errors import ConfigError
 
-CONFIGS = sorted((Path(__file__).parents[1] / "ray_jobs" / "configs").glob("*.yaml"))
+CONFIGS = sorted((Path(__file__).parents[1] / "ray_jobs" / "configs").rglob("*.yaml"))
 MINIMAL = "output_uri: out\ntask: {name: jsonl, path: rows.jsonl}\n"
 
 
@@ -56,7 +56,10 @@ def test_a_missing_required_key_is_named(tmp_path: Path) -> None:
         ("cluster.min_generators=2", "pool grows from min to max"),
         ("tune.num_workers=3", "multiple of tune.num_workers"),
         ("task.name=nlupp", "task.domain is not set"),
-        ("task.setting=fold20", "only nlupp knows"),
+        ("task.setting=fold20", "jsonl does not know; it has: full, few_shot"),
+        ("task.setting=few_shot", "needs a number of shots"),
+        ("task.name=crossner", "task.domain is not set; crossner has the domains"),
+        ("task.metrics=[paper_compatible]", "leaves out standard"),
         ("generate.top_p=0", r"generate\.top_p is 0"),
         ("seed=[1", "the value is not YAML"),
         ("seed", "write section.key=value"),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from msp.config import DenoiseConfig
+from msp.denoise.contamination import EvaluationTexts
 from msp.denoise.keep import keep_reasons
 from msp.denoise.noise import (
     attribute_frequencies,
@@ -19,7 +20,7 @@ from msp.denoise.noise import (
 )
 from msp.denoise.rules import lexical_reasons, normalise
 from msp.errors import TaskDataError
-from msp.records import CANDIDATES_PER_UNIT_LIMIT, Candidate, Example, Generated, Unit
+from msp.records import CANDIDATES_PER_UNIT_LIMIT, Candidate, Constraint, Example, Generated, Unit
 from msp.tasks.linearise import linearise
 
 FloatArray = npt.NDArray[np.float32]
@@ -37,10 +38,22 @@ class Labeller(Protocol):
     """What says which labels a text carries, having learned from the seed examples alone."""
 
     labels: tuple[str, ...]
+    seed_vectors: FloatArray
 
     def probabilities(self, vectors: FloatArray) -> FloatArray:
         """Return [N, A] probabilities for texts' vectors [N, D]."""
         ...
+
+
+# The asked values are there, but not where a target can name them: two in one place.
+UNPLACED_VALUE = "unplaced_value"
+
+TargetOf = Callable[[Constraint, str], str | None]
+
+
+def labels_as_target(constraint: Constraint, text: str) -> str:
+    """Return the target of a task with labels alone, which no text changes."""
+    return linearise(constraint)
 
 
 class _Score(NamedTuple):
@@ -53,21 +66,29 @@ class UnitScorer:
 
     Args:
         config: weights, cut and quota.
-        encoder: gives the similarity to a unit's seed example.
+        encoder: gives the similarity to a unit's seed example; None where neither
+            ``distance_weight`` nor ``disagreement_weight`` asks for it: similarities are NaN.
         seeds: the seed examples that the units were planned from.
         labeller: asked for its agreement where ``disagreement_weight`` is not 0.
+        evaluation: texts that no candidate may hold.
+        target_of: what the student learns from a text, or None where it cannot be labelled.
     """
 
     def __init__(
         self,
         config: DenoiseConfig,
-        encoder: TextEncoder,
+        encoder: TextEncoder | None,
         seeds: Sequence[Example],
         *,
         labeller: Labeller | None = None,
+        evaluation: EvaluationTexts | None = None,
+        target_of: TargetOf = labels_as_target,
     ) -> None:
         assert labeller is not None or not config.disagreement_weight
+        assert encoder is not None or not config.needs_encoder
         self._labeller = labeller
+        self._evaluation = evaluation
+        self._target_of = target_of
         self._config = config
         self._encoder = encoder
         self._seeds = tuple(seeds)
@@ -93,13 +114,24 @@ class UnitScorer:
                 [g.text for g in made],
                 seed_texts=self._seed_texts,
                 require_values=self._config.require_values,
+                evaluation=self._evaluation,
             )
             for unit, made in zip(units, generated, strict=True)
         ]
+        targets = [
+            [self._target_of(unit.constraint, g.text) for g in made]
+            for unit, made in zip(units, generated, strict=True)
+        ]
+        reasons = [
+            [r or (UNPLACED_VALUE if t is None else None) for r, t in zip(*pair, strict=True)]
+            for pair in zip(reasons, targets, strict=True)
+        ]
         scored = self._scores(units, generated, reasons)
         return [
-            self._verdicts(unit, made, why, scores)
-            for unit, made, why, scores in zip(units, generated, reasons, scored, strict=True)
+            self._verdicts(unit, list(zip(made, said, strict=True)), why, scores)
+            for unit, made, said, why, scores in zip(
+                units, generated, targets, reasons, scored, strict=True
+            )
         ]
 
     def _scores(
@@ -115,7 +147,7 @@ class UnitScorer:
         ]
         texts = sorted({text for of_unit in passing for text in of_unit.values()})
         rows = {text: row for row, text in enumerate(texts)}
-        vectors = self._encoder.encode(texts) if texts else np.zeros((0, 0), dtype=np.float32)
+        vectors = self._vectors(texts)
         probabilities = self._probabilities(vectors)
         return [
             {
@@ -124,6 +156,11 @@ class UnitScorer:
             }
             for unit, of_unit in zip(units, passing, strict=True)
         ]
+
+    def _vectors(self, texts: Sequence[str]) -> FloatArray:
+        if self._encoder is None or not texts:
+            return np.zeros((len(texts), 0), dtype=np.float32)
+        return self._encoder.encode(texts)
 
     def _probabilities(self, vectors: FloatArray) -> FloatArray | None:
         if self._labeller is None or not self._config.disagreement_weight or not len(vectors):
@@ -137,10 +174,10 @@ class UnitScorer:
         if probabilities is not None and self._labeller is not None:
             asked = np.isin(self._labeller.labels, unit.constraint.attributes)
             doubt = disagreement(probabilities[row], asked)
-        similarity = float(self._seed_vector(unit) @ vector)
+        similarity = float(self._seed_vector(unit) @ vector) if len(vector) else math.nan
         noise = noise_score(
             overlap=attribute_overlap(unit.constraint, self._frequencies),
-            similarity=similarity,
+            similarity=similarity if len(vector) else 0.0,
             disagreement=doubt,
             weights=self._config.weights,
         )
@@ -153,14 +190,19 @@ class UnitScorer:
                 f"among the {len(self._seeds)} seed examples; the task's data has changed."
             )
         if self._seed_vectors is None:
-            self._seed_vectors = self._encoder.encode([seed.text for seed in self._seeds])
+            # A labeller has read the seed examples already, in this order.
+            self._seed_vectors = (
+                self._vectors([seed.text for seed in self._seeds])
+                if self._labeller is None
+                else self._labeller.seed_vectors
+            )
         vector: FloatArray = self._seed_vectors[self._rows[unit.seed_uid]]
         return vector
 
     def _verdicts(
         self,
         unit: Unit,
-        made: Sequence[Generated],
+        made: Sequence[tuple[Generated, str | None]],
         lexical: Sequence[str | None],
         scores: dict[int, _Score],
     ) -> list[Candidate]:
@@ -170,7 +212,7 @@ class UnitScorer:
             Candidate(
                 candidate_id=unit.id * CANDIDATES_PER_UNIT_LIMIT + k,
                 text=one.text,
-                target=linearise(unit.constraint),
+                target=target or "",
                 kept=(reason := lexical[k] or kept[k]) is None,
                 reason=reason,
                 noise_score=scores[k].noise if k in scores else math.nan,
@@ -179,5 +221,5 @@ class UnitScorer:
                 num_tokens=one.num_tokens,
                 logprob=one.logprob,
             )
-            for k, one in enumerate(made)
+            for k, (one, target) in enumerate(made)
         ]

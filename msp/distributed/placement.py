@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
+import ray.data  # which sets its log up
 
 from msp.config import ClusterConfig, RunConfig
 from msp.errors import ConfigError, MSPError
@@ -18,8 +19,12 @@ from msp.errors import ConfigError, MSPError
 # Reading a shard's number and writing its object is waiting, not work; a tenth of a CPU
 # for each keeps them from taking a generator's place.
 IO_CPUS = 0.1
+# Counting and publishing is work: as many at once as there are CPUs, for each is a process.
+TASK_CPUS = 1.0
 _MIN_LOCAL_CPUS = 2
 _CONNECT_SECONDS = 10.0
+# What Ray Data appends to the message of every error that a step raises.
+_RAYS_ADVICE = "\nFailed to apply UDF transform"
 
 
 def connect(config: ClusterConfig) -> None:
@@ -57,7 +62,15 @@ def connect(config: ClusterConfig) -> None:
             f"cluster.address is {address!r}, but no Ray cluster answers there ({error}); "
             "start one, correct the address, or leave it out for a local Ray."
         ) from error
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    _say_failures_once()
+
+
+def _say_failures_once() -> None:
+    """Leave the trace of a failed task to Ray's log file; the error that it becomes is shown."""
+    log = logging.getLogger("ray.data")
+    log.setLevel(logging.ERROR)
+    for handler in [h for h in log.handlers if isinstance(h, logging.StreamHandler)]:
+        log.removeHandler(handler)
 
 
 def _check_answers(address: str | None) -> None:
@@ -146,12 +159,11 @@ def ours_out_of_rays() -> Iterator[None]:
     """Re-raise an error of this project that Ray wrapped in its own, as itself."""
     try:
         yield
-    except MSPError:
-        raise
     except Exception as error:
         ours = _find_ours(error)
-        if ours is None:
+        if ours is None or ours is error:
             raise
+        ours.args = tuple(str(arg).partition(_RAYS_ADVICE)[0] for arg in ours.args)
         raise ours from error
 
 
@@ -166,6 +178,8 @@ def _find_ours(error: BaseException) -> MSPError | None:
         if type(current).__module__ == "msp.errors" and isinstance(current, MSPError):
             return current
         queue += [getattr(current, "cause", None), current.__cause__, current.__context__]
+        # An actor that died in its constructor has the reason among its arguments.
+        queue += [arg for arg in current.args if isinstance(arg, BaseException)]
         queue += [
             value
             for value in getattr(current, "worker_failures", {}).values()

@@ -1,30 +1,37 @@
 """The data set that users read, made from committed candidates and from nothing else.
 
-A pure function of ``candidates/``: running it again after a kill writes the same
-objects. The manifest comes last, so a reader who sees it sees everything.
+A pure function of what generation left in the store: running it again after a
+kill writes the same objects. The manifest comes last, so a reader who sees it
+sees everything.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from msp.errors import StorageError
-from msp.records import SYNTHETIC_SCHEMA, Example, example_from_synthetic, synthetic_rows
+import pyarrow as pa
+
+from msp.config import RunConfig
+from msp.denoise.final import FinalVerdicts, read_cutoffs
+from msp.distributed.placement import TASK_CPUS, ours_out_of_rays
+from msp.distributed.shard_source import ShardId, data_context, read_shards
+from msp.records import Example, example_from_synthetic, synthetic_table
 from msp.storage import layout
 from msp.storage.manifest import ManifestFile, build_manifest
-from msp.storage.parquet import read_table, table_bytes
-from msp.storage.store import ObjectStore
+from msp.storage.parquet import arrow_bytes, read_table
+from msp.storage.store import ObjectStore, open_run_store
 
-# Shards in memory at once; each waits for the store more than for a core.
-_NUM_THREADS = 8
+_SHARDS_PER_BLOCK = 16
+_PUBLISHED_SCHEMA = pa.schema(
+    [("key", pa.string()), ("rows", pa.int64()), ("size", pa.int64()), ("sha256", pa.string())]
+)
 
 
 def publish(
+    config: RunConfig,
     store: ObjectStore,
-    num_shards: int,
+    shards: Sequence[ShardId],
     *,
     identity: Mapping[str, str],
     before_manifest: Callable[[], None],
@@ -32,8 +39,9 @@ def publish(
     """Return the number of synthetic examples once all are published, the manifest last.
 
     Args:
-        store: holds every shard of the plan.
-        num_shards: how many shards the plan has.
+        config: the run's config, paths absolute.
+        store: holds every shard.
+        shards: of all rounds.
         identity: the run's fingerprint, for the manifest.
         before_manifest: writes what describes the data set, such as its card.
 
@@ -42,19 +50,57 @@ def publish(
     """
 
     def entries() -> Iterator[ManifestFile]:
-        yield from _published(store, num_shards)
+        with data_context(), ours_out_of_rays():
+            # In order, so that the manifest of a resumed run is the same.
+            published = sorted(_published(config, shards), key=lambda file: file.key)
+        yield from published
         before_manifest()
 
     return build_manifest(store, entries(), fingerprint=identity)
 
 
-def _published(store: ObjectStore, num_shards: int) -> Iterator[ManifestFile]:
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        numbers = iter(range(num_shards))
-        while window := list(islice(numbers, _NUM_THREADS)):
-            for entry in pool.map(lambda shard: _publish(store, shard), window):
-                if entry is not None:
-                    yield entry
+def _published(config: RunConfig, shards: Sequence[ShardId]) -> Iterator[ManifestFile]:
+    rows = read_shards(shards, num_cpus=TASK_CPUS, shards_per_block=_SHARDS_PER_BLOCK).map_batches(
+        _Publisher(config), batch_format="pyarrow", num_cpus=TASK_CPUS
+    )
+    for row in rows.iter_rows():
+        yield ManifestFile(**row)
+
+
+class _Publisher:
+    """Writes the kept candidates of shards as the objects that users read."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        """Return [key, rows, size, sha256] of each object; none for a shard that kept nothing."""
+        store = open_run_store(self._config)
+        verdicts = FinalVerdicts(store, read_cutoffs(store))
+        written = [
+            entry
+            for shard in table.to_pylist()
+            if (entry := publish_shard(store, verdicts, shard["round"], shard["shard"]))
+        ]
+        return pa.Table.from_pylist(written, schema=_PUBLISHED_SCHEMA)
+
+
+def publish_shard(
+    store: ObjectStore, verdicts: FinalVerdicts, round: int, shard: int
+) -> dict[str, object] | None:
+    """Return the manifest's entry of a shard's synthetic examples, written; None for none.
+
+    Raises:
+        StorageError: the shard is missing or damaged.
+    """
+    rows = synthetic_table(verdicts.read(round, shard))
+    if not len(rows):
+        return None
+    parquet = arrow_bytes(rows)
+    key = layout.synthetic_key(round, shard)
+    store.write(key, parquet)
+    digest = hashlib.sha256(parquet).hexdigest()
+    return {"key": key, "rows": len(rows), "size": len(parquet), "sha256": digest}
 
 
 def read_synthetic(store: ObjectStore, keys: Iterable[str]) -> Iterator[Example]:
@@ -62,19 +108,3 @@ def read_synthetic(store: ObjectStore, keys: Iterable[str]) -> Iterator[Example]
     for key in keys:
         for row in read_table(store, key).to_pylist():
             yield example_from_synthetic(row)
-
-
-def _publish(store: ObjectStore, shard: int) -> ManifestFile | None:
-    key = layout.candidates_key(0, shard)
-    if not store.exists(key):
-        raise StorageError(
-            f"{store.uri}/{key} was committed, but it is gone; run again to make it anew."
-        )
-    units = read_table(store, key).to_pylist()
-    rows = [row for unit in units for row in synthetic_rows(unit)]
-    if not rows:
-        return None
-    parquet = table_bytes(rows, SYNTHETIC_SCHEMA)
-    target = layout.synthetic_key(0, shard)
-    store.write(target, parquet)
-    return ManifestFile(target, len(rows), len(parquet), hashlib.sha256(parquet).hexdigest())

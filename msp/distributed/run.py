@@ -6,28 +6,23 @@ on another machine, another cluster, or after any kill.
 
 from __future__ import annotations
 
-import json
 import platform
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
 from msp.config import RunConfig, fingerprint, with_absolute_paths
-from msp.distributed import placement
-from msp.distributed.generate import generate_candidates
-from msp.distributed.publish import publish, read_synthetic
-from msp.distributed.train import train_students
-from msp.distributed.tune import tune_prompts
+from msp.denoise.contamination import content_hash
 from msp.methods import make_plan
-from msp.methods.base import num_shards
-from msp.models.lm_files import find_lm
-from msp.progress import StageProgress, console
-from msp.report.finish import write_dataset_card, write_figures, write_report
+from msp.models.lm_folder import find_folder, folder_hash
+from msp.progress import console
 from msp.storage import layout
-from msp.storage.manifest import read_manifest
+from msp.storage.damage import mending, read_json
+from msp.storage.lease import held
 from msp.storage.run_record import open_run
-from msp.storage.store import ObjectStore, check_store, open_store
+from msp.storage.stage_times import add_stage_seconds, process_seconds
+from msp.storage.store import ObjectStore, check_store, open_run_store
 from msp.tasks import load_task
 from msp.tasks.base import TaskData
 
@@ -43,12 +38,6 @@ class Run:
     store: ObjectStore
     identity: dict[str, str]
 
-    @property
-    def num_shards(self) -> int:
-        """How many shards the plan has."""
-        num_units = make_plan(self.config, self.task).num_units
-        return num_shards(num_units, self.config.generate.units_per_shard)
-
 
 def open_checked(config: RunConfig) -> Run:
     """Return the run, having checked all that can be checked before work starts.
@@ -60,20 +49,35 @@ def open_checked(config: RunConfig) -> Run:
     task = load_task(config.task, seed=config.seed)
     make_plan(config, task)
     content = {"task.path": task.content_hash, "task.ontology": task.content_hash}
+    if config.denoise.decontaminate:
+        content["denoise.decontaminate"] = content_hash(config.denoise.decontaminate)
     if config.generate.engine != "scripted":
-        content["model.name"] = find_lm(config.model).content_hash
-    store = open_store(config.output_uri, endpoint_url=config.cluster.s3_endpoint_url)
+        content["model.name"] = folder_hash(find_folder(config.model), config.model.name)
+    store = open_run_store(config)
     check_store(store)
     run = Run(config, task, store, fingerprint(config, content=content))
     if store.exists(layout.RUN_JSON):
         _record(run)
     if not store.exists(layout.METRICS_JSON):
-        placement.connect(config.cluster)
-        placement.check_capacity(config)
-    _record(run)
+        _check_work(config, task)
     for note in task.notes:
         console().print(f"note: {note}", style="yellow", markup=False)
     return run
+
+
+def _check_work(config: RunConfig, task: TaskData) -> None:
+    """Pass where what is left to do can be done; its imports take seconds."""
+    from msp.distributed import placement
+    from msp.engines import check_engine
+    from msp.judging import evaluation_texts
+    from msp.models.lm_files import find_lm
+
+    if config.denoise.decontaminate:
+        evaluation_texts(config, task)  # every line can be read
+    if config.generate.engine != "scripted":
+        check_engine(config, find_lm(config.model))
+    placement.connect(config.cluster)
+    placement.check_capacity(config)
 
 
 def _record(run: Run) -> None:
@@ -86,86 +90,47 @@ def _record(run: Run) -> None:
     )
 
 
-def tune(run: Run) -> dict[str, Any]:
-    """Return the tuning metrics once the prompts are in the store."""
-    if run.config.generate.engine == "scripted":
-        return {}
-    num_epochs = run.config.tune.num_epochs
-    with placement.ours_out_of_rays(), StageProgress("tune", "epochs", num_epochs) as progress:
+def run_stage(stage: str, config: RunConfig) -> dict[str, Any]:
+    """Return the stage's headline once it, and all that it needs, is done.
 
-        def show(state: dict[str, Any]) -> None:
-            figures = {name: f"{state[name]:.3f}" for name in ("dev_loss",) if state.get(name)}
-            progress.update(state["epoch"], figures=figures)
-
-        return tune_prompts(run.config, run.task, run.store, on_progress=show)
+    Raises:
+        HeldError: another run that is alive writes to the same output.
+    """
+    run = open_checked(config)
+    with held(run.store):
+        _record(run)
+        return {"stage": stage, **mending(run.store, lambda: _stage(stage, run))}
 
 
-def generate(run: Run) -> dict[str, Any]:
-    """Return the manifest's figures once every unit is judged and the data set is published."""
-    if not run.store.exists(layout.MANIFEST):
-        tune(run)
-        placement.connect(run.config.cluster)
-        generate_candidates(run.config, run.task, run.store)
-        publish(
-            run.store,
-            run.num_shards,
-            identity=run.identity,
-            before_manifest=lambda: write_dataset_card(run.config, run.task, run.store),
-        )
-    manifest = read_manifest(run.store)
-    return {"num_synthetic": manifest.num_rows, "files": len(manifest.files)}
-
-
-def train(run: Run) -> dict[str, Any]:
-    """Return the scores of both students once they are trained."""
-    generate(run)
-    keys = [entry.key for entry in read_manifest(run.store).files]
-    with placement.ours_out_of_rays():
-        return train_students(
-            run.config, run.task, run.store, lambda: read_synthetic(run.store, keys)
-        )
-
-
-def measure(run: Run) -> dict[str, Any]:
-    """Return all figures of the run once ``metrics.json`` and ``report.html`` are written."""
+def _stage(stage: str, run: Run) -> dict[str, Any]:
     if run.store.exists(layout.METRICS_JSON):
-        found: dict[str, Any] = json.loads(run.store.read(layout.METRICS_JSON))
-        return found
-    return write_figures(run.config, run.task, run.store, tune=tune(run), student=train(run))
+        figures: dict[str, Any] = read_json(run.store, layout.METRICS_JSON)
+        if stage == "run":
+            return headline(run.store, figures)
+        if stage == "evaluate":
+            return figures
+    else:
+        add_stage_seconds(run.store, "start", process_seconds())
+    from msp.distributed.stages import STAGES
+
+    return STAGES[stage](run)
 
 
-def report(run: Run) -> dict[str, Any]:
-    """Return where ``report.html`` is, made anew from what the store holds."""
-    write_report(run.config, run.task, run.store)
-    return {"report": f"{run.store.uri}/{layout.REPORT_HTML}"}
+def headline(store: ObjectStore, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a finished run says last: sizes, both students' scores, and where to look.
 
-
-def everything(run: Run) -> dict[str, Any]:
-    """Return the headline of a finished run: sizes, both students' scores, and where to look."""
-    figures = measure(run)
+    Args:
+        store: the run's.
+        figures: the content of ``metrics.json``.
+    """
     student = figures["student"]
     return {
-        "output_uri": run.store.uri,
-        "report": f"{run.store.uri}/{layout.REPORT_HTML}",
+        "output_uri": store.uri,
+        "report": f"{store.uri}/{layout.REPORT_HTML}",
         "num_candidates": figures["generate"]["num_candidates"],
         "num_synthetic": figures["generate"]["num_kept"],
         **{
-            arm: {name: round(student[arm][name]["mean"], 2) for name in ("micro_f1", "macro_f1")}
+            arm: {name: round(student[arm][name]["mean"], 2) for name in student["headline"][:2]}
             for arm in ("seed_only", "augmented")
         },
     }
-
-
-STAGES: dict[str, Callable[[Run], dict[str, Any]]] = {
-    "run": everything,
-    "tune": tune,
-    "generate": generate,
-    "train": train,
-    "evaluate": measure,
-    "report": report,
-}
-
-
-def run_stage(stage: str, config: RunConfig) -> dict[str, Any]:
-    """Return the stage's headline once it, and all that it needs, is done."""
-    return {"stage": stage, **STAGES[stage](open_checked(config))}

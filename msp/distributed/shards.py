@@ -8,20 +8,20 @@ whole shard from end to end, because the shard is what commits.
 from __future__ import annotations
 
 import json
-import os
-import time
 from collections import Counter
 
 import pyarrow as pa
 
 from msp.config import RunConfig
-from msp.methods import make_plan
-from msp.methods.base import Plan, shard_unit_ids
+from msp.denoise.contamination import EvaluationTexts
+from msp.distributed.work_log import BusyClock, generator_work, judge_work
+from msp.methods import RoundPlan, make_plan
+from msp.methods.base import Plan, shard_units
 from msp.methods.writing import UnitWriter
 from msp.records import CANDIDATES_SCHEMA, Generated, Unit, unit_row
 from msp.storage import layout
 from msp.storage.parquet import read_table_bytes, table_bytes
-from msp.storage.store import open_store
+from msp.storage.store import open_run_store
 from msp.tasks.base import TaskData
 
 _GENERATED = pa.list_(
@@ -29,11 +29,9 @@ _GENERATED = pa.list_(
         pa.struct([("text", pa.string()), ("num_tokens", pa.int32()), ("logprob", pa.float32())])
     )
 )
-GENERATED_SCHEMA = pa.schema(
-    [("shard", pa.int64()), ("units", _GENERATED), ("seconds", pa.float64())]
-)
+GENERATED_SCHEMA = pa.schema([("shard", pa.int64()), ("units", _GENERATED), ("work", pa.string())])
 JUDGED_SCHEMA = pa.schema(
-    [("shard", pa.int64()), ("rows", pa.large_binary()), ("seconds", pa.float64())]
+    [("shard", pa.int64()), ("rows", pa.large_binary()), ("work", pa.string())]
 )
 COMMITTED_SCHEMA = pa.schema(
     [
@@ -43,8 +41,7 @@ COMMITTED_SCHEMA = pa.schema(
         ("num_kept", pa.int64()),
         ("num_tokens", pa.int64()),
         ("dropped", pa.string()),
-        ("seconds", pa.float64()),
-        ("pid", pa.int64()),
+        ("work", pa.string()),
     ]
 )
 
@@ -55,25 +52,29 @@ class ShardGenerator:
     Args:
         config: the run's config, paths absolute.
         task: the task's data; a few hundred examples.
+        round_plan: the round that the shards are of.
         num_threads: CPU threads for the engine.
     """
 
-    def __init__(self, config: RunConfig, task: TaskData, num_threads: int = 1) -> None:
+    def __init__(
+        self, config: RunConfig, task: TaskData, round_plan: RoundPlan, num_threads: int = 1
+    ) -> None:
         self._config = config
-        self._plan = make_plan(config, task)
+        self._plan = make_plan(config, task, round_plan)
         self._writer = _open_writer(config, task, num_threads)
+        self._clock = BusyClock()
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Return [shard, units, seconds] for each shard of the batch."""
+        """Return [shard, units, work] for each shard of the batch."""
         rows = []
         for shard in table["shard"].to_pylist():
-            started = time.perf_counter()
-            generated = self._writer.write(_units(self._config, self._plan, shard))
+            with self._clock:
+                generated = self._writer.write(_units(self._config, self._plan, shard))
             rows.append(
                 {
                     "shard": shard,
                     "units": [[_generated_row(g) for g in unit] for unit in generated],
-                    "seconds": time.perf_counter() - started,
+                    "work": generator_work(self._clock, self._writer.take_counts()),
                 }
             )
         return pa.Table.from_pylist(rows, schema=GENERATED_SCHEMA)
@@ -85,30 +86,42 @@ class ShardJudge:
     Args:
         config: the run's config, paths absolute.
         task: the task's data.
+        round_plan: the round that the shards are of.
+        evaluation: what no candidate may hold.
         num_threads: CPU threads for the encoder.
     """
 
-    def __init__(self, config: RunConfig, task: TaskData, num_threads: int = 1) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        task: TaskData,
+        round_plan: RoundPlan,
+        *,
+        evaluation: EvaluationTexts | None = None,
+        num_threads: int = 1,
+    ) -> None:
         from msp.judging import make_scorer
 
         _set_threads(num_threads)
         self._config = config
-        self._plan = make_plan(config, task)
-        self._scorer = make_scorer(config, task)
+        self._plan = make_plan(config, task, round_plan)
+        self._scorer = make_scorer(config, task, evaluation)
+        self._clock = BusyClock()
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        """Return [shard, rows, seconds]; rows is the shard's parquet object."""
+        """Return [shard, rows, work]; rows is the shard's parquet object."""
         judged = []
         for row in table.to_pylist():
             units = _units(self._config, self._plan, row["shard"])
             generated = [[Generated(**g) for g in unit] for unit in row["units"]]
-            candidates = self._scorer.judge(units, generated)
+            with self._clock:
+                candidates = self._scorer.judge(units, generated)
             rows = [unit_row(unit, made) for unit, made in zip(units, candidates, strict=True)]
             judged.append(
                 {
                     "shard": row["shard"],
                     "rows": table_bytes(rows, CANDIDATES_SCHEMA),
-                    "seconds": row["seconds"],
+                    "work": judge_work(row["work"], self._clock),
                 }
             )
         return pa.Table.from_pylist(judged, schema=JUDGED_SCHEMA)
@@ -119,21 +132,23 @@ class ShardSink:
 
     Args:
         config: the run's config, paths absolute.
+        round: the number of the round that the shards are of.
     """
 
-    def __init__(self, config: RunConfig) -> None:
-        self._store = open_store(config.output_uri, endpoint_url=config.cluster.s3_endpoint_url)
+    def __init__(self, config: RunConfig, round: int = 0) -> None:
+        self._round = round
+        self._store = open_run_store(config)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return one row of counts for each shard, read from what is in the store."""
         committed = []
         for row in table.to_pylist():
-            key = layout.candidates_key(0, row["shard"])
+            key = layout.candidates_key(self._round, row["shard"])
             rows = row["rows"]
             if not self._store.write_once(key, rows):
                 # A predecessor that was thought dead had committed it: its object is the shard.
                 rows = self._store.read(key)
-            committed.append({**shard_counts(row["shard"], rows), "seconds": row["seconds"]})
+            committed.append({**shard_counts(row["shard"], rows), "work": row["work"]})
         return pa.Table.from_pylist(committed, schema=COMMITTED_SCHEMA)
 
 
@@ -149,25 +164,25 @@ def shard_counts(shard: int, parquet: bytes) -> dict[str, object]:
         "num_kept": sum(c["kept"] for c in candidates),
         "num_tokens": sum(c["num_tokens"] for c in candidates),
         "dropped": json.dumps(dropped, sort_keys=True),
-        "seconds": 0.0,
-        "pid": os.getpid(),
     }
 
 
 def _units(config: RunConfig, plan: Plan, shard: int) -> list[Unit]:
-    ids = shard_unit_ids(shard, config.generate.units_per_shard, plan.num_units)
+    ids = shard_units(shard, config.generate.units_per_shard, plan.num_units)
     return [plan.unit(i) for i in ids]
 
 
 def _open_writer(config: RunConfig, task: TaskData, num_threads: int) -> UnitWriter:
     if config.generate.engine == "scripted":
         return UnitWriter(config, task.ontology)
+    from msp.models.embeddings import load_embeddings
     from msp.models.frozen_lm import load_frozen_lm
     from msp.prompts.checkpoint import load_prompts
 
     _set_threads(num_threads)
-    store = open_store(config.output_uri, endpoint_url=config.cluster.s3_endpoint_url)
-    lm = load_frozen_lm(config.model)
+    store = open_run_store(config)
+    load = load_embeddings if config.generate.engine == "vllm" else load_frozen_lm
+    lm = load(config.model)
     return UnitWriter(config, task.ontology, lm=lm, soft=load_prompts(store, lm))
 
 

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import ray
 import ray.train
 import ray.train.torch
 
 from msp.config import StudentConfig
 from msp.storage.store import ObjectStore
-from msp.students.examples import Floats, TrainingSet
+from msp.students.examples import TrainingSet
+from msp.students.kinds import Features, Learner
 from msp.students.training import Evaluation, Training, commit_training, finished_scores
 
 _NUM_CPUS = 1
@@ -42,28 +42,28 @@ class StudentWork:
     evaluation: Evaluation
 
 
-def embed_texts(config: StudentConfig, texts: Sequence[str]) -> dict[str, Floats]:
-    """Return text -> embedding, each text encoded once, in Ray tasks that are retried if killed."""
+def embed_texts(config: StudentConfig, learner: Learner, texts: Sequence[str]) -> dict[str, Any]:
+    """Return text -> features, each text encoded once, in Ray tasks that are retried if killed."""
     unique = list(dict.fromkeys(texts))
     embed = ray.remote(_embed).options(**TASK_OPTIONS, num_gpus=min(1, config.gpus_per_worker))
     chunks = [unique[i : i + _EMBED_CHUNK] for i in range(0, len(unique), _EMBED_CHUNK)]
-    parts = ray.get([embed.remote(config, chunk) for chunk in chunks])
+    parts = ray.get([embed.remote(config, learner, chunk) for chunk in chunks])
     return dict(zip(unique, (vector for part in parts for vector in part), strict=True))
 
 
-def _embed(config: StudentConfig, texts: list[str]) -> Floats:
+def _embed(config: StudentConfig, learner: Learner, texts: list[str]) -> Features:
     from msp.models.encoder import load_encoder
 
     _set_threads()
-    return load_encoder(config.encoder, device=_device(config)).encode(texts)
+    return learner.embed(load_encoder(config.encoder, device=_device(config)), texts)
 
 
 def train_and_commit_head(
     config: StudentConfig,
     store: ObjectStore,
     training: Training,
-    learned_from: tuple[TrainingSet, Floats],
-    scored_on: tuple[Evaluation, Floats, Floats],
+    learned_from: tuple[TrainingSet, Features],
+    scored_on: tuple[Evaluation, Features, Features],
 ) -> None:
     """Train one head and commit it.
 
@@ -71,22 +71,25 @@ def train_and_commit_head(
         config: the student section.
         store: of the run.
         training: which arm and seed.
-        learned_from: the arm's training set and its embeddings [N, D].
-        scored_on: the splits, the embeddings of dev and those of test.
+        learned_from: the arm's training set and its features, one array a text.
+        scored_on: the splits, the features of dev and those of test.
     """
-    from msp.students.head import head_probabilities, train_head
-
     _set_threads()
-    training_set, embeddings = learned_from
+    training_set, features = learned_from
     evaluation, dev, test = scored_on
-    head = train_head(config, training_set, embeddings, seed=training.seed)
+    learner = evaluation.learner
+    head = learner.train_head(config, training_set, features, seed=training.seed)
+    answers = (
+        learner.answers(head, evaluation.dev, dev),
+        learner.answers(head, evaluation.test, test),
+    )
     commit_training(
         store,
         training,
         head,
-        probabilities=(head_probabilities(head, dev), head_probabilities(head, test)),
+        answers=answers,
         evaluation=evaluation,
-        encoder=(config.encoder, embeddings.shape[1]),
+        described_as=("head", config.encoder, learner.dimension(features)),
     )
 
 
@@ -106,25 +109,26 @@ def finetune_loop(work_by_name: dict[str, Any]) -> None:
 
 def _finetune(work: StudentWork, training: Training) -> None:
     from msp.models.encoder import load_encoder
-    from msp.students.finetune import Workers, finetuned_probabilities, train_finetuned
+    from msp.students.finetune import Workers
 
     context = ray.train.get_context()
     encoder = load_encoder(work.config.encoder, device=_device(work.config))
     workers = Workers(context.get_world_rank(), context.get_world_size(), _average_gradients)
-    student = train_finetuned(
-        work.config, work.training_sets[training.arm], encoder, seed=training.seed, workers=workers
+    learner, learned_from = work.evaluation.learner, work.training_sets[training.arm]
+    student = learner.finetune(
+        work.config, learned_from, encoder, seed=training.seed, workers=workers
     )
     if workers.rank:
         return
     splits = (work.evaluation.dev, work.evaluation.test)
-    dev, test = (finetuned_probabilities(student, encoder, split.texts) for split in splits)
+    dev, test = (learner.answers(student, split, encoder) for split in splits)
     commit_training(
         work.store,
         training,
         student,
-        probabilities=(dev, test),
+        answers=(dev, test),
         evaluation=work.evaluation,
-        encoder=(work.config.encoder, encoder.dimension),
+        described_as=("finetune", work.config.encoder, encoder.dimension),
     )
 
 
@@ -147,7 +151,6 @@ def _set_threads() -> None:
     torch.set_num_threads(_NUM_CPUS)
 
 
-def stack(vectors: dict[str, Floats], texts: Sequence[str]) -> Floats:
-    """Return the embeddings [N, D] of some of the texts that were embedded."""
-    dimension = len(next(iter(vectors.values()), ()))
-    return np.array([vectors[text] for text in texts], dtype=np.float32).reshape(-1, dimension)
+def gather(features: dict[str, Any], texts: Sequence[str]) -> Features:
+    """Return the features of some of the texts that were embedded, one array a text."""
+    return [features[text] for text in texts]

@@ -26,18 +26,21 @@ from msp.distributed.student_worker import (
     StudentWork,
     embed_texts,
     finetune_loop,
-    stack,
+    gather,
     train_and_commit_head,
 )
 from msp.errors import StorageError
 from msp.progress import StageProgress
 from msp.records import Example
 from msp.storage import layout
+from msp.storage.damage import read_json
 from msp.storage.store import ObjectStore
-from msp.students.examples import TrainingSet, labelled_texts, training_set
+from msp.students.examples import TrainingSet, labelled_texts, training_set_of
+from msp.students.kinds import make_learner
 from msp.students.score import summarise
 from msp.students.training import Evaluation, Training, finished_scores
 from msp.tasks.base import TaskData
+from msp.tasks.metrics import HEADLINE
 
 _POLL_SECONDS = 1.0
 _MAX_FAILURES = 3
@@ -60,22 +63,19 @@ def train_students(
     Returns:
         ``seed_only`` and ``augmented``, each as :func:`msp.students.score.summarise` returns it
         with ``num_seed_examples`` and ``num_synthetic``; ``seeds`` of the trainings;
-        ``wall_seconds`` over all starts.
+        the names of the ``headline`` metrics; ``wall_seconds`` over all starts.
 
     Raises:
         CheckpointError: the student's encoder is not there.
         TaskDataError: an example carries a label that the ontology does not know.
     """
-    labels = tuple(attribute.name for attribute in task.ontology.attributes)
+    labels = [attribute.name for attribute in task.ontology.attributes]
     sets = {
-        arm: training_set(
-            task.seeds, examples, labels=labels, config=config.student, seed=config.seed
-        )
+        arm: training_set_of(task, examples, config=config.student, seed=config.seed)
         for arm, examples in (("seed_only", ()), ("augmented", synthetic()))
     }
-    evaluation = Evaluation(
-        labelled_texts(task.dev, labels), labelled_texts(task.test, labels), labels
-    )
+    dev, test = (labelled_texts(split, labels, task.kind) for split in (task.dev, task.test))
+    evaluation = Evaluation(dev, test, make_learner(task, config.task.metrics))
     trainings = _plan(config, sets)
     missing = [t for t in trainings if finished_scores(store, t) is None]
     before_seconds = _wall_seconds(store) if len(missing) < len(trainings) else 0.0
@@ -85,7 +85,8 @@ def train_students(
         with placement.ours_out_of_rays(), _progress(store, trainings, before_seconds):
             train(StudentWork(config.student, store, tuple(missing), sets, evaluation))
     scores = _scores(store, trainings, sets, len(task.seeds))
-    return {**scores, "wall_seconds": _wall_seconds(store)}
+    headline = list(HEADLINE[task.kind])
+    return {**scores, "headline": headline, "wall_seconds": _wall_seconds(store)}
 
 
 def _plan(config: RunConfig, sets: dict[str, TrainingSet]) -> list[Training]:
@@ -99,13 +100,15 @@ def _plan(config: RunConfig, sets: dict[str, TrainingSet]) -> list[Training]:
 
 def _train_heads(work: StudentWork) -> None:
     evaluation = work.evaluation
+    inputs_of = evaluation.learner.inputs
     splits = [*work.training_sets.values(), evaluation.dev, evaluation.test]
-    vectors = embed_texts(work.config, [text for split in splits for text in split.texts])
+    texts = [text for split in splits for text in inputs_of(split)]
+    features = embed_texts(work.config, evaluation.learner, texts)
     learned_from = {
-        arm: ray.put((found, stack(vectors, found.texts)))
+        arm: ray.put((found, gather(features, inputs_of(found))))
         for arm, found in work.training_sets.items()
     }
-    dev, test = (stack(vectors, split.texts) for split in (evaluation.dev, evaluation.test))
+    dev, test = (gather(features, inputs_of(split)) for split in (evaluation.dev, evaluation.test))
     scored_on = ray.put((evaluation, dev, test))
     train = ray.remote(train_and_commit_head).options(**TASK_OPTIONS)
     ray.get(
@@ -128,6 +131,7 @@ def _finetune(work: StudentWork) -> None:
         )
         ray.train.torch.TorchTrainer(
             finetune_loop,
+            gather,
             train_loop_config={"work": work},
             scaling_config=ray.train.ScalingConfig(
                 num_workers=config.num_workers,
@@ -195,4 +199,4 @@ def _progress(
 def _wall_seconds(store: ObjectStore) -> float:
     """Return how long earlier starts have trained."""
     key = layout.progress_key("train")
-    return float(json.loads(store.read(key))["wall_seconds"]) if store.exists(key) else 0.0
+    return float(read_json(store, key)["wall_seconds"]) if store.exists(key) else 0.0

@@ -14,6 +14,7 @@ from ray.train.torch import TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from msp.config import RunConfig
+from msp.distributed.tune_job import TuneJob, tune_worker, tuning_model
 from msp.distributed.tune_state import (
     PROGRESS_KEY,
     TuneState,
@@ -22,9 +23,7 @@ from msp.distributed.tune_state import (
     load_state,
     tuning_metrics,
 )
-from msp.distributed.tune_worker import TuneJob, tune_worker, tuning_model
 from msp.errors import MSPError, StorageError, TaskDataError
-from msp.models.frozen_lm import load_frozen_lm
 from msp.models.lm_files import LMFiles, find_lm
 from msp.prompts.checkpoint import (
     describe_prompts,
@@ -34,8 +33,9 @@ from msp.prompts.checkpoint import (
     save_prompts,
 )
 from msp.prompts.encode import ExampleEncoder
-from msp.prompts.initialisers import initial_prompts
 from msp.prompts.soft import SoftPrompts
+from msp.storage.damage import check_prompts
+from msp.storage.seal import check_seal
 from msp.storage.store import ObjectStore
 from msp.tasks.base import TaskData
 
@@ -67,6 +67,7 @@ def tune_prompts(
             tuning diverged from the start.
     """
     if prompts_are_saved(store):
+        check_prompts(store)
         tuning: dict[str, Any] = read_meta(store)["tuning"]
         return tuning
     files = find_lm(tuning_model(config))
@@ -88,9 +89,9 @@ def _check_fit(config: RunConfig, task: TaskData, files: LMFiles) -> None:
     """Refuse what a worker would stumble over, before any worker is started."""
     bare = config.prompts.model_copy(update={"num_exemplars": 0})
     encoder = ExampleEncoder(files, bare, task.ontology, (), config.seed)
-    if not encoder.encode(task.seeds, epoch=0):
+    if not encoder.encode(task.labelled, epoch=0):
         raise TaskDataError(
-            f"none of the {len(task.seeds)} seed examples carries an attribute or a slot value, "
+            f"none of the {len(task.labelled)} seed examples carries an attribute or a slot value, "
             "so there is nothing to tune prompts on."
         )
     encoder.encode(task.dev, epoch=0)
@@ -140,6 +141,10 @@ def _best_prompts(
     config: RunConfig, task: TaskData, store: ObjectStore, state: TuneState
 ) -> SoftPrompts:
     if not config.tune.num_epochs:
+        # Here alone the driver needs the LM itself.
+        from msp.models.frozen_lm import load_frozen_lm
+        from msp.prompts.initialisers import initial_prompts
+
         lm = load_frozen_lm(tuning_model(config))
         return initial_prompts(lm, task.ontology, config.prompts, seed=config.seed)
     if not state.best_epoch:
@@ -150,7 +155,9 @@ def _best_prompts(
             f"({config.tune.warmup_fraction})."
         )
     key = best_key(state.best_epoch)
-    return prompts_from_bytes(store.read(key), config.prompts.mixture, where=f"{store.uri}/{key}")
+    payload = store.read(key)
+    check_seal(payload, f"{store.uri}/{key}")
+    return prompts_from_bytes(payload, config.prompts.mixture, where=f"{store.uri}/{key}")
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import safetensors.torch
 from torch import Tensor
 
 from msp.config import TuneConfig
-from msp.errors import CheckpointError
 from msp.storage.layout import TUNE_STATE_PREFIX, progress_key, tune_state_key
+from msp.storage.seal import CHECKSUM_KEY, UNSEALED, check_seal, damaged, sealed
 from msp.storage.store import ObjectStore
 
 EPOCH_PREFIX = tune_state_key("epoch-")
@@ -119,11 +119,13 @@ def save_state(store: ObjectStore, state: TuneState, *, parameters: Mapping[str,
     history are there: an epoch made again makes the same bytes again.
     """
     if state.best_epoch == state.epoch:
-        store.write(best_key(state.epoch), safetensors.torch.save(dict(parameters)))
+        best = safetensors.torch.save(dict(parameters), {CHECKSUM_KEY: UNSEALED})
+        store.write(best_key(state.epoch), sealed(best))
     fields = {name: value for name, value in asdict(replace(state, tensors={})).items()}
     del fields["tensors"]
     key = f"{EPOCH_PREFIX}{state.epoch:04d}.safetensors"
-    store.write(key, safetensors.torch.save(dict(state.tensors), {"state": json.dumps(fields)}))
+    meta = {"state": json.dumps(fields), CHECKSUM_KEY: UNSEALED}
+    store.write(key, sealed(safetensors.torch.save(dict(state.tensors), meta)))
     stale = [info.key for info in store.list(EPOCH_PREFIX) if info.key < key]
     stale += [info.key for info in store.list(BEST_PREFIX) if info.key < best_key(state.best_epoch)]
     for old in stale:
@@ -134,21 +136,20 @@ def load_state(store: ObjectStore) -> TuneState:
     """Return the newest committed state, or an empty one where there is none.
 
     Raises:
-        CheckpointError: the newest state is damaged.
+        DamagedError: the newest state is damaged; without it, tuning starts over.
     """
     keys = [info.key for info in store.list(EPOCH_PREFIX)]
     if not keys:
         return TuneState()
     payload = store.read(keys[-1])
+    check_seal(payload, f"{store.uri}/{keys[-1]}")
     try:
         tensors = safetensors.torch.load(payload)
         fields = json.loads(_metadata(payload)["state"])
         history = tuple(EpochRecord(**record) for record in fields.pop("history"))
         return TuneState(**fields, history=history, tensors=tensors)
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{store.uri}/{keys[-1]} is damaged ({error}); delete it, and tuning starts over."
-        ) from error
+        raise damaged(f"{store.uri}/{keys[-1]}", str(error)) from error
 
 
 def drop_state(store: ObjectStore) -> None:

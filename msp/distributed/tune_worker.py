@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from msp.config import ModelConfig, RunConfig
+from msp.distributed.tune_job import TuneJob, tuning_model
 from msp.distributed.tune_state import (
     EpochRecord,
     load_state,
@@ -25,38 +25,13 @@ from msp.distributed.zero import (
     write_learned,
 )
 from msp.models.frozen_lm import load_frozen_lm
+from msp.models.recompute import recompute_activations
 from msp.prompts.batches import plan_batches, share
 from msp.prompts.dev_bleu import DevBleu
 from msp.prompts.encode import EncodedExample, ExampleEncoder
 from msp.prompts.initialisers import initial_prompts
 from msp.prompts.objective import TuningObjective, collate
 from msp.prompts.schedule import learning_rate
-from msp.storage.store import ObjectStore
-from msp.tasks.base import TaskData
-
-
-@dataclass(frozen=True)
-class TuneJob:
-    """What the driver sends to every worker."""
-
-    config: RunConfig
-    task: TaskData
-    store: ObjectStore
-
-
-def tune_worker(loop_config: dict[str, TuneJob]) -> None:
-    """Tune until a stop rule holds; Ray Train runs it in every worker, with ``{"job": ...}``."""
-    import ray.train
-
-    job = loop_config["job"]
-    context = ray.train.get_context()
-    torch.set_num_threads(job.config.tune.cpus_per_worker)
-    Tuner(job, rank=context.get_world_rank(), num_workers=context.get_world_size()).run()
-
-
-def tuning_model(config: RunConfig) -> ModelConfig:
-    """Return the model of a run in the number format that it is tuned in."""
-    return config.model.model_copy(update={"dtype": config.tune.precision})
 
 
 class Tuner:
@@ -77,12 +52,14 @@ class Tuner:
         self._lm = load_frozen_lm(tuning_model(job.config))
         files, ontology = self._lm.files, job.task.ontology
         self._encoder = ExampleEncoder(
-            files, job.config.prompts, ontology, job.task.seeds, job.config.seed
+            files, job.config.prompts, ontology, job.task.labelled, job.config.seed
         )
         self._soft = initial_prompts(self._lm, ontology, job.config.prompts, seed=job.config.seed)
         self._state = load_state(job.store)
         self._dev = self._encoder.encode(job.task.dev, epoch=0)
         self._bleu = DevBleu(self._lm, self._encoder, job.task, job.config)
+        if job.config.tune.activation_checkpointing:
+            recompute_activations(self._lm.model, name=self._lm.name)
         self._objective = TuningObjective(self._lm, self._soft)
         self._engine: Any = None
 
@@ -91,7 +68,10 @@ class Tuner:
         if self._state.stop:
             return
         self._soft.to(self._lm.device)
-        self._engine = start_deepspeed(self._objective, self._soft, self._config.tune)
+        is_bfloat16 = self._lm.model.dtype == torch.bfloat16
+        self._engine = start_deepspeed(
+            self._objective, self._soft, self._config.tune, is_bfloat16=is_bfloat16
+        )
         if self._state.tensors:
             self._restore()
         else:
@@ -102,7 +82,7 @@ class Tuner:
 
     def _run_epoch(self, epoch: int) -> None:
         started = time.monotonic()
-        examples = self._encoder.encode(self._task.seeds, epoch=epoch)
+        examples = self._encoder.encode(self._task.labelled, epoch=epoch)
         batches = self._batches(examples, epoch)
         num_steps = len(batches) * self._config.tune.num_epochs
         total, num_tokens, rate = 0.0, 0, 0.0
@@ -136,7 +116,7 @@ class Tuner:
             write_progress(self._store, self._state, num_epochs=num_epochs)
 
     def _restore(self) -> None:
-        batch = self._batches(self._encoder.encode(self._task.seeds, epoch=1), 1)[0]
+        batch = self._batches(self._encoder.encode(self._task.labelled, epoch=1), 1)[0]
         loss, _ = self._loss(batch)
         self._engine.backward(loss * 0.0)
         write_learned(self._engine, self._soft, self._state.tensors, step=self._state.step)

@@ -19,13 +19,16 @@ from msp.config import TuneConfig
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-def start_deepspeed(objective: nn.Module, soft: nn.Module, config: TuneConfig) -> Any:
+def start_deepspeed(
+    objective: nn.Module, soft: nn.Module, config: TuneConfig, *, is_bfloat16: bool
+) -> Any:
     """Return a DeepSpeed engine that trains ``soft`` and nothing else of ``objective``.
 
     Args:
         objective: the frozen LM with the prompts.
         soft: the part that learns; its parameters alone reach the optimiser.
-        config: ZeRO stage, offload, precision and batch size.
+        config: ZeRO stage, offload and batch size.
+        is_bfloat16: whether the frozen LM is.
     """
     if not torch.cuda.is_available():
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
@@ -41,14 +44,13 @@ def start_deepspeed(objective: nn.Module, soft: nn.Module, config: TuneConfig) -
     engine, *_ = deepspeed.initialize(
         model=objective,
         model_parameters=[p for p in soft.parameters() if p.requires_grad],
-        config=deepspeed_config(config),
+        config=deepspeed_config(config, is_bfloat16=is_bfloat16),
     )
     return engine
 
 
-def deepspeed_config(config: TuneConfig) -> dict[str, Any]:
+def deepspeed_config(config: TuneConfig, *, is_bfloat16: bool) -> dict[str, Any]:
     """Return DeepSpeed's configuration of a tuning."""
-    is_bfloat16 = config.precision == "bfloat16"
     # DeepSpeed keeps float32 master copies of bfloat16 parameters from stage 1 on; at stage 0 the
     # prompts themselves would be rounded at every step.
     stage = max(config.zero_stage, 1) if is_bfloat16 else config.zero_stage

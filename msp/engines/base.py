@@ -46,3 +46,12 @@ class Engine(Protocol):
             GenerationError: a request does not fit the LM, or the LM fails for good.
         """
         ...
+
+    def take_counts(self) -> dict[str, int]:
+        """Return what was counted since this was last asked, for a run's profile.
+
+        ``prompt_positions`` were computed or looked up; of these ``padding_positions`` were
+        nobody's and ``cached_positions`` came out of a cache. An engine leaves out what it
+        does not count.
+        """
+        ...

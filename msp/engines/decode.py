@@ -30,7 +30,12 @@ class Rows(Protocol):
 
 
 class Prefill(Protocol):
-    """The LM's state after the prompts of a batch, one row per unit, before any candidate."""
+    """The LM's state after the prompts of a batch, one row per unit, before any candidate.
+
+    ``num_positions`` were computed for it, padding included.
+    """
+
+    num_positions: int
 
     def rows(self, units: Tensor, *, room: int) -> Rows:
         """Return N rows with room for that many tokens; row n continues prompt ``units[n]``."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
+
+_LIKE = 0.9
+_CPU_POSITIONS = 512
+_GPU_POSITIONS = 16384
 
 
 def pad_prompts(prompts: Sequence[Tensor], *, left: bool) -> tuple[Tensor, Tensor]:
@@ -21,6 +26,27 @@ def pad_prompts(prompts: Sequence[Tensor], *, left: bool) -> tuple[Tensor, Tenso
         embeddings[row, columns] = prompt
         mask[row, columns] = True
     return embeddings, mask
+
+
+def like_lengths(prompts: Sequence[Tensor], *, least: int) -> list[slice]:
+    """Return runs of prompts that are computed together, so that little of it is padding.
+
+    Args:
+        prompts: [L, H], the longest first.
+        least: positions in a run at least; fewer would leave the device waiting.
+    """
+    starts = [0]
+    for place, prompt in enumerate(prompts):
+        longest = len(prompts[starts[-1]])
+        enough = (place - starts[-1]) * longest >= least
+        if enough and len(prompt) < _LIKE * longest:
+            starts.append(place)
+    return [slice(*edges) for edges in pairwise([*starts, len(prompts)])]
+
+
+def positions_at_least(device: torch.device) -> int:
+    """Return how many positions keep a device busy in one forward pass."""
+    return _GPU_POSITIONS if device.type == "cuda" else _CPU_POSITIONS
 
 
 def accepted(model: Any, **arguments: Any) -> dict[str, Any]:

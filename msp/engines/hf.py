@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from msp.config import GenerateConfig
 from msp.engines.base import Request
+from msp.engines.batch_size import Footprint, usable_bytes
 from msp.engines.decode import Decoded, Prefill, decode
 from msp.engines.hf_causal import CausalPrefill
 from msp.engines.hf_seq2seq import Seq2SeqPrefill
@@ -41,6 +44,8 @@ class HFEngine:
     def __init__(self, lm: FrozenLM) -> None:
         self._lm = lm
         self._prefill = Seq2SeqPrefill if lm.is_encoder_decoder else CausalPrefill
+        self._footprint = Footprint.of(lm)
+        self._counts: Counter[str] = Counter()
         self._stop: Tensor | None = None
         self._max_units: int | None = None
         self._max_rows = MAX_ROWS
@@ -64,13 +69,15 @@ class HFEngine:
         token_ids = self._token_ids(requests)
         for request, ids in zip(requests, token_ids, strict=True):
             self._check_length(request, len(ids), sampling)
+        lengths = [len(ids) + _soft_length(r) for r, ids in zip(requests, token_ids, strict=True)]
         order = sorted(
             (i for i, request in enumerate(requests) if request.num_candidates),
-            key=lambda i: -len(token_ids[i]) - _soft_length(requests[i]),
+            key=lambda i: -lengths[i],
         )
         results: list[list[Generated]] = [[] for _ in requests]
         while order:
-            batch = order[: self._num_units(requests, order, sampling)]
+            left = [requests[i] for i in order]
+            batch = order[: self._num_units(left, [lengths[i] for i in order], sampling)]
             texts = self._attempt(
                 [requests[i] for i in batch], [token_ids[i] for i in batch], sampling
             )
@@ -82,16 +89,28 @@ class HFEngine:
         return results
 
     def _num_units(
-        self, requests: Sequence[Request], order: Sequence[int], sampling: GenerateConfig
+        self, requests: Sequence[Request], lengths: Sequence[int], sampling: GenerateConfig
     ) -> int:
-        """Return how many of the units that are left go into the next batch; one at least."""
-        most = min(sampling.batch_size, self._max_units or sampling.batch_size)
+        """Return how many of the units that are left go into the next batch; one at least.
+
+        Args:
+            requests: those that are left.
+            lengths: positions that the prompt of each takes.
+            sampling: ``batch_size`` and ``max_new_tokens`` are read.
+        """
+        most = self._max_units or len(requests)
+        room = math.inf
+        if sampling.batch_size == "auto":
+            room = usable_bytes(self._lm.device)
+        else:
+            most = min(most, sampling.batch_size)
         num_rows = 0
-        for count, i in enumerate(order[:most]):
-            num_rows += requests[i].num_candidates
-            if count and num_rows > self._max_rows:
+        for count, (request, length) in enumerate(zip(requests[:most], lengths, strict=False)):
+            num_rows += request.num_candidates
+            room -= self._footprint.unit(length, request.num_candidates, sampling.max_new_tokens)
+            if count and (num_rows > self._max_rows or room < 0):
                 return count
-        return min(most, len(order))
+        return min(most, len(requests))
 
     def _attempt(
         self,
@@ -123,7 +142,7 @@ class HFEngine:
         self._max_rows = max(1, min(num_rows, self._max_rows) // 2)
         logger.warning(
             "out of memory with %d units and %d candidates in a batch; going on with %d and %d. "
-            "Lower generate.batch_size to start there.",
+            "Set generate.batch_size to start there.",
             len(requests), num_rows, self._max_units, self._max_rows,
         )  # fmt: skip
 
@@ -135,6 +154,8 @@ class HFEngine:
     ) -> list[list[Generated]]:
         prompts = [self._prompt(r, ids) for r, ids in zip(requests, token_ids, strict=True)]
         prefill = self._prefill(self._lm.model, prompts)
+        self._counts["prompt_positions"] += prefill.num_positions
+        self._counts["padding_positions"] += prefill.num_positions - sum(map(len, prompts))
         device = prompts[0].device
         counts = torch.tensor([request.num_candidates for request in requests])
         units = torch.arange(len(requests)).repeat_interleave(counts)
@@ -149,6 +170,11 @@ class HFEngine:
                 check_number(self._lm, requests[unit], text)
                 texts[unit].append(text)
         return texts
+
+    def take_counts(self) -> dict[str, int]:
+        """Return counts as :class:`msp.engines.base.Engine` says."""
+        counts, self._counts = dict(self._counts), Counter()
+        return counts
 
     def _decode(
         self, prefill: Prefill, units: Tensor, streams: Tensor, sampling: GenerateConfig

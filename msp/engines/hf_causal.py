@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
 from msp.engines.decode import Rows
-from msp.engines.forward import accepted, pad_prompts
+from msp.engines.forward import accepted, like_lengths, pad_prompts, positions_at_least
 from msp.engines.hf_shared import can_share, shared_rows
 from msp.engines.kv_cache import repeat_cache
 
@@ -22,25 +24,38 @@ class CausalPrefill:
 
     Args:
         model: a transformers causal LM.
-        prompts: per unit [L, H], the soft prompt and the embedded text.
+        prompts: per unit [L, H], the soft prompt and the embedded text; the longest first.
     """
 
     def __init__(self, model: Any, prompts: Sequence[Tensor]) -> None:
         self._model = model
-        embeddings, self._mask = pad_prompts(prompts, left=True)
-        positions = (self._mask.long().cumsum(dim=1) - 1).clamp(min=0)
-        output = model(
+        self._shares = can_share(model, DynamicCache(config=model.config))
+        device = prompts[0].device
+        # Caches of other kinds than plain keys and values cannot be put together.
+        least = positions_at_least(device) if self._shares else sys.maxsize
+        parts = [self._computed(prompts[part]) for part in like_lengths(prompts, least=least)]
+        self.num_positions = sum(mask.numel() for _, mask, _ in parts)
+        self._logits = torch.cat([logits for _, _, logits in parts])
+        self._cache, self._mask, _ = parts[0]
+        if len(parts) > 1:
+            self._mask = torch.cat([_widened(mask, self._mask.shape[1], 1) for _, mask, _ in parts])
+            self._cache = _stacked([cache for cache, _, _ in parts])
+
+    def _computed(self, prompts: Sequence[Tensor]) -> tuple[Any, Tensor, Tensor]:
+        """Return the cache, the mask [U, T] and the next tokens' logits [U, V] of some prompts."""
+        embeddings, mask = pad_prompts(prompts, left=True)
+        positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        output = self._model(
             inputs_embeds=embeddings,
-            attention_mask=self._mask.long(),
+            attention_mask=mask.long(),
             use_cache=True,
-            **accepted(model, position_ids=positions, logits_to_keep=1),
+            **accepted(self._model, position_ids=positions, logits_to_keep=1),
         )
-        self._cache = output.past_key_values
-        self._logits = output.logits[:, -1]
+        return output.past_key_values, mask, output.logits[:, -1]
 
     def rows(self, units: Tensor, *, room: int) -> Rows:
         """Return a row per candidate; see :class:`msp.engines.decode.Prefill`."""
-        if can_share(self._model, self._cache):
+        if self._shares:
             return shared_rows(
                 self._model,
                 logits=self._logits,
@@ -55,6 +70,32 @@ class CausalPrefill:
             cache=repeat_cache(self._cache, units, room=room),
             mask=self._mask[units],
         )
+
+
+def _widened(tensor: Tensor, width: int, dim: int) -> Tensor:
+    """Return a tensor with zeros put before it until a dimension has a width."""
+    missing = width - tensor.shape[dim]
+    if not missing:
+        return tensor
+    shape = list(tensor.shape)
+    shape[dim] = missing
+    return torch.cat([tensor.new_zeros(shape), tensor], dim=dim)
+
+
+def _stacked(caches: Sequence[Cache]) -> Cache:
+    """Return one cache of all rows, those of shorter prompts padded on the left.
+
+    Args:
+        caches: of plain keys and values, the longest first.
+    """
+    width = caches[0].get_seq_length()
+    stacked = Cache(layers=[DynamicLayer() for _ in caches[0].layers])
+    for place in range(len(stacked.layers)):
+        layers = [cache.layers[place] for cache in caches]
+        keys = torch.cat([_widened(layer.keys, width, 2) for layer in layers])
+        values = torch.cat([_widened(layer.values, width, 2) for layer in layers])
+        stacked.update(keys, values, place)
+    return stacked
 
 
 class CausalRows:

@@ -100,11 +100,25 @@ class SharedPrompt:
         num_key_heads = own[0].shape[1]
         # [N, key heads, heads per key head, D]: heads that share a key are columns of one product.
         query = query.reshape(num_rows, num_key_heads, -1, size) * scaling
-        of_own, own_norm = _attend(query, *own)
+        of_own, own_norm = attend(query, *own)
         of_prompt, prompt_norm = self._attend_to_prompt(query, *self._layers[layer_idx])
         share = torch.sigmoid(prompt_norm - own_norm).to(of_own.dtype)
         merged = torch.lerp(of_own, of_prompt, share)
         return merged.reshape(num_rows, 1, num_heads, size)
+
+    def attend_across(self, layer_idx: int, query: Tensor, scaling: float) -> Tensor:
+        """Return attention over each row's prompt alone, as a decoder's to what was encoded.
+
+        Args:
+            layer_idx: which layer's prompt keys and values to use.
+            query: [N, heads, 1, D], as many heads as keys have.
+            scaling: of the products of query and key.
+
+        Returns:
+            [N, 1, heads, D].
+        """
+        of_prompt, _ = self._attend_to_prompt(query * scaling, *self._layers[layer_idx])
+        return of_prompt.transpose(1, 2)
 
     def _attend_to_prompt(
         self, query: Tensor, keys: Tensor, values: Tensor
@@ -115,16 +129,31 @@ class SharedPrompt:
         seated = query.new_zeros((*shape[:4], size))
         seated[seats.units, :, seats.places] = query
         blocked = self._blocked[:, None, None, :]
-        output, norm = _attend(seated.flatten(2, 3), keys, values, blocked)
+        output, norm = attend(seated.flatten(2, 3), keys, values, blocked=blocked)
         output, norm = output.view(shape), norm.view(shape)
         return output[seats.units, :, seats.places], norm[seats.units, :, seats.places]
 
 
-def _attend(
-    query: Tensor, keys: Tensor, values: Tensor, blocked: Tensor | None = None
+def attend(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    bias: Tensor | None = None,
+    blocked: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return attention [..., Q, D], and the log of its summed weights [..., Q, 1]."""
+    """Return attention [..., Q, D], and the log of its summed weights [..., Q, 1].
+
+    Args:
+        query: [..., Q, D], scaled.
+        keys: [..., T, D].
+        values: [..., T, D].
+        bias: [..., Q, T], added to the scores.
+        blocked: [..., Q, T], true where a query must not look.
+    """
     scores = (query @ keys.transpose(-1, -2)).float()
+    if bias is not None:
+        scores = scores + bias
     if blocked is not None:
         scores = scores.masked_fill(blocked, -torch.inf)
     norm = scores.logsumexp(dim=-1, keepdim=True)
@@ -150,14 +179,14 @@ AttentionInterface.register(ATTENTION_NAME, _attention)
 
 
 @contextmanager
-def _attention_of_rows(model: Any) -> Iterator[None]:
-    """Let the LM attend through :class:`SharedPrompt` for a while; it is others' LM, too."""
-    before = model.config._attn_implementation
-    model.config._attn_implementation = ATTENTION_NAME
+def attention_of_rows(config: Any, name: str) -> Iterator[None]:
+    """Let what reads this config attend in another way for a while; it is others' LM, too."""
+    before = config._attn_implementation
+    config._attn_implementation = name
     try:
         yield
     finally:
-        model.config._attn_implementation = before
+        config._attn_implementation = before
 
 
 class SharedRows:
@@ -182,7 +211,7 @@ class SharedRows:
 
     def step(self, tokens: Tensor) -> Tensor:
         """Append a token [N] to each row and return the logits [N, V] of the next one."""
-        with _attention_of_rows(self._model):
+        with attention_of_rows(self._model.config, ATTENTION_NAME):
             output = self._model(
                 input_ids=tokens[:, None],
                 position_ids=self._positions[:, None],

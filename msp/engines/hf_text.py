@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,12 +14,15 @@ from msp.errors import GenerationError
 from msp.records import Generated
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
     from msp.models.frozen_lm import FrozenLM
+    from msp.models.lm_files import LMFiles
 
 REPLACEMENT_CHARACTER = "\ufffd"
 
 
-def first_token(lm: FrozenLM, request: Request) -> int:
+def first_token(lm: FrozenLM | LMFiles, request: Request) -> int:
     """Return the token that stands for a prompt without any position: a causal LM needs one."""
     start = lm.tokenizer.bos_token_id
     token = lm.tokenizer.eos_token_id if start is None else start
@@ -33,19 +36,26 @@ def first_token(lm: FrozenLM, request: Request) -> int:
 
 def stop_tokens(lm: FrozenLM, vocab_size: int) -> Tensor:
     """Return [V] bool: the tokens that end a text, by a newline in them or as end of sequence."""
+    ends = lm.model.generation_config.eos_token_id
+    return ending_tokens(lm.tokenizer, vocab_size, ends=ends)
+
+
+def ending_tokens(
+    tokenizer: PreTrainedTokenizerBase, vocab_size: int, *, ends: Sequence[int] | int | None
+) -> Tensor:
+    """Return [V] bool: tokens with a newline, the end token, and those of the LM's own config."""
     stop = torch.zeros(vocab_size, dtype=torch.bool)
-    ids = [[token] for token in range(min(vocab_size, len(lm.tokenizer)))]
-    for (token,), text in zip(ids, lm.tokenizer.batch_decode(ids), strict=True):
+    ids = [[token] for token in range(min(vocab_size, len(tokenizer)))]
+    for (token,), text in zip(ids, tokenizer.batch_decode(ids), strict=True):
         stop[token] = "\n" in text
-    configured = lm.model.generation_config.eos_token_id
-    ends = configured if isinstance(configured, list) else [configured]
-    for token in (*ends, lm.tokenizer.eos_token_id):
+    configured = ends if isinstance(ends, Sequence) else [ends]
+    for token in (*configured, tokenizer.eos_token_id):
         if token is not None and token < vocab_size:
             stop[token] = True
     return stop
 
 
-def texts_of(lm: FrozenLM, decoded: Decoded) -> Iterator[Generated]:
+def texts_of(lm: FrozenLM | LMFiles, decoded: Decoded) -> Iterator[Generated]:
     """Yield each row's text: one line, stripped, without special tokens and broken characters."""
     texts = lm.tokenizer.batch_decode(
         decoded.tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False

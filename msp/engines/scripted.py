@@ -65,6 +65,10 @@ class ScriptedEngine:
         """
         return [_unit_texts(request, sampling.max_new_tokens) for request in requests]
 
+    def take_counts(self) -> dict[str, int]:
+        """Return nothing: there is no prompt to compute."""
+        return {}
+
 
 def _unit_texts(request: Request, max_words: int) -> list[Generated]:
     prompt = read_context(request.context)

@@ -16,12 +16,18 @@ from msp.records import Unit
 
 
 class Plan(Protocol):
-    """The work of one round: ``unit(i)`` for ``0 <= i < num_units``, the same in every process."""
+    """The work of one round: ``unit(i)`` for ``0 <= i < num_units``, the same in every process.
 
+    ``round`` is its number, and ``first_unit`` the id of its unit 0: ids go on
+    from round to round.
+    """
+
+    round: int
+    first_unit: int
     num_units: int
 
-    def unit(self, unit_id: int) -> Unit:
-        """Return unit ``unit_id``, computed from config and seed examples alone."""
+    def unit(self, index: int) -> Unit:
+        """Return the round's unit ``index``: a function of config, seeds and the round's record."""
         ...
 
 
@@ -50,6 +56,6 @@ def num_shards(num_units: int, units_per_shard: int) -> int:
     return -(-num_units // units_per_shard)
 
 
-def shard_unit_ids(shard: int, units_per_shard: int, num_units: int) -> range:
-    """Return the ids of the units in a shard; the last shard may be short."""
+def shard_units(shard: int, units_per_shard: int, num_units: int) -> range:
+    """Return the indices of a shard's units in their round; the last shard may be short."""
     return range(shard * units_per_shard, min((shard + 1) * units_per_shard, num_units))

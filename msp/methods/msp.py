@@ -7,12 +7,13 @@ the context (MSP, arXiv 2303.01580, section 3.2 and its released settings).
 
 from __future__ import annotations
 
-import numpy as np
-
 from msp.config import RunConfig
 from msp.errors import ConstraintError, did_you_mean
 from msp.methods.base import candidate_stream, unit_rng
+from msp.methods.combinations import draw_novel, is_compatible, make_compatible, most_labels
+from msp.methods.fillings import Fillings
 from msp.prompts.exemplars import ExemplarPools
+from msp.prompts.text import constraint_of
 from msp.records import Constraint, Example, Unit
 from msp.tasks.base import TaskData
 
@@ -22,11 +23,10 @@ _MAX_DRAWS = 64
 
 
 class MSPPlan:
-    """First the seed examples' own combinations, then new ones, each in turn over the seeds.
+    """One pass: the seed examples' own combinations, then new ones, each in turn over the seeds.
 
-    A new combination is one or two labels of one seed example with one label of
-    another, which no seed example carries together; both stand in the context
-    as exemplars.
+    A new combination stands for two seed examples, which are both shown as exemplars;
+    see :mod:`msp.methods.combinations`.
 
     Args:
         config: the run's config; ``generate``, ``prompts`` and ``seed`` define the plan.
@@ -37,72 +37,121 @@ class MSPPlan:
             seed example carries it, or no seed example carries anything at all.
     """
 
+    round = 0
+    first_unit = 0
+
     def __init__(self, config: RunConfig, task: TaskData) -> None:
-        self._config = config
-        self._ontology = task.ontology
-        self._sources = _sources(config, task)
+        self._maker = UnitMaker(config, task)
+        generate = config.generate
+        self._sources = sources(config, task)
         self._labelled = tuple(example for example in self._sources if example.attributes)
         self._known = {frozenset(example.attributes) for example in task.seeds}
-        self._asked = frozenset(config.generate.attributes or ())
-        self._pools = ExemplarPools(task.seeds, config.prompts.exemplar_pool_size)
-        generate = config.generate
-        self._num_seen = len(self._sources) * generate.units_per_seed_example
-        num_novel = len(self._labelled) * generate.novel_units_per_seed_example
-        self.num_units = self._num_seen + (num_novel if len(self._labelled) > 1 else 0)
+        self._asked = frozenset(generate.attributes or ())
+        self._limit = most_labels(task.seeds)
+        self._compatible = make_compatible(generate.compatibility, task.seeds)
+        seen, novel = generate.units_per_seed_example, generate.novel_units_per_seed_example
+        self._num_seen = len(self._sources) * (seen if generate.combinations != "novel" else 0)
+        # Labels of two trees make no tree.
+        mixable = self._limit > 1 and len(self._labelled) > 1 and task.kind != "parse"
+        novel *= mixable and generate.combinations != "seen"
+        self.num_units = self._num_seen + len(self._labelled) * novel
+        if not self.num_units:
+            raise ConstraintError(
+                f"generate.combinations is {generate.combinations}, which leaves nothing to plan "
+                f"for this task (most labels of a seed example: {self._limit}); use both or seen."
+            )
 
-    def unit(self, unit_id: int) -> Unit:
-        """Return unit ``unit_id``; see :class:`msp.methods.base.Plan`."""
-        if unit_id < self._num_seen:
-            return self._seen_unit(unit_id)
-        return self._novel_unit(unit_id)
+    def unit(self, index: int) -> Unit:
+        """Return unit ``index``; see :class:`msp.methods.base.Plan`."""
+        if index < self._num_seen:
+            turn, place = divmod(index, len(self._sources))
+            return self._maker.seen(self._sources[place], index, round=0, turn=turn)
+        return self._novel_unit(index)
 
-    def _seen_unit(self, unit_id: int) -> Unit:
-        source = self._sources[unit_id % len(self._sources)]
-        num_others = max(self._config.prompts.num_exemplars - 1, 0)
-        rng = unit_rng("exemplars", self._config.seed, unit_id)
-        others = self._pools.draw(source, num_others, rng=rng)
-        constraint = Constraint(source.attributes, source.values, source.domain)
-        return self._unit(unit_id, constraint, (*others, source))
-
-    def _novel_unit(self, unit_id: int) -> Unit:
-        rng = unit_rng("novel", self._config.seed, unit_id)
-        source = self._labelled[(unit_id - self._num_seen) % len(self._labelled)]
+    def _novel_unit(self, index: int) -> Unit:
+        rng = unit_rng("novel", self._maker.seed, index)
+        source = self._labelled[(index - self._num_seen) % len(self._labelled)]
         for _ in range(_MAX_DRAWS):
-            other, labels = self._draw_combination(source, rng)
-            if labels not in self._known and (not self._asked or labels & self._asked):
+            other, labels = draw_novel(source, self._labelled, self._limit, rng)
+            if self._wanted(labels):
                 break
         else:
             other, labels = source, frozenset(source.attributes)
-        constraint = Constraint(self._ontology.order(labels), {}, source.domain)
+        return self._maker.novel(labels, (other, source), index, round=0)
+
+    def _wanted(self, labels: frozenset[str]) -> bool:
+        asked = not self._asked or bool(labels & self._asked)
+        return labels not in self._known and asked and is_compatible(labels, self._compatible)
+
+
+class UnitMaker:
+    """Makes units of seed examples: constraint, exemplars and random stream.
+
+    Args:
+        config: the run's config.
+        task: the task's seed examples and ontology.
+    """
+
+    def __init__(self, config: RunConfig, task: TaskData) -> None:
+        self._config = config
+        self._ontology = task.ontology
+        self._pools = ExemplarPools(task.seeds, config.prompts.exemplar_pool_size)
+        self._fillings = Fillings(task)
+        self.seed = config.seed
+
+    def seen(self, source: Example, unit_id: int, *, round: int, turn: int = 0) -> Unit:
+        """Return a unit that asks for what one seed example carries.
+
+        After its first turn it asks for strings of other examples, too, where labels
+        stand over words.
+        """
+        num_others = max(self._config.prompts.num_exemplars - 1, 0)
+        rng = unit_rng("exemplars", self.seed, unit_id)
+        others = self._pools.draw(source, num_others, rng=rng)
+        swapped = self._fillings.swapped(source, rng) if turn else None
+        return self._unit(unit_id, swapped or constraint_of(source), (*others, source), round)
+
+    def novel(
+        self, labels: frozenset[str], pair: tuple[Example, Example], unit_id: int, *, round: int
+    ) -> Unit:
+        """Return a unit that asks for labels of two seed examples; the second is its own."""
+        other, source = pair
+        rng = unit_rng("values", self.seed, unit_id)
+        values = self._fillings.drawn(labels, pair, rng)
+        constraint = Constraint(self._ontology.order(labels), values, source.domain)
         exemplars = (source,) if other is source else (other, source)
-        return self._unit(unit_id, constraint, exemplars)
+        return self._unit(unit_id, constraint, exemplars, round)
 
-    def _draw_combination(
-        self, source: Example, rng: np.random.Generator
-    ) -> tuple[Example, frozenset[str]]:
-        other = self._labelled[int(rng.integers(len(self._labelled)))]
-        num_own = min(int(rng.integers(1, 3)), len(source.attributes))
-        own = rng.choice(len(source.attributes), num_own, replace=False)
-        borrowed = other.attributes[int(rng.integers(len(other.attributes)))]
-        return other, frozenset([*(source.attributes[i] for i in own), borrowed])
-
-    def _unit(self, unit_id: int, constraint: Constraint, exemplars: tuple[Example, ...]) -> Unit:
+    def _unit(
+        self, unit_id: int, constraint: Constraint, exemplars: tuple[Example, ...], round: int
+    ) -> Unit:
         num_exemplars = self._config.prompts.num_exemplars
         return Unit(
             id=unit_id,
-            round=0,
+            round=round,
             method="msp",
             seed_uid=exemplars[-1].uid,
             constraint=constraint,
             exemplars=exemplars[-num_exemplars:] if num_exemplars else (),
             num_candidates=self._config.generate.num_candidates_per_unit,
-            random_seed=candidate_stream(self._config.seed, unit_id),
+            random_seed=candidate_stream(self.seed, unit_id),
         )
 
 
-def _sources(config: RunConfig, task: TaskData) -> tuple[Example, ...]:
+def sources(config: RunConfig, task: TaskData) -> tuple[Example, ...]:
+    """Return the seed examples that units are made of: those that carry what is asked for.
+
+    In a task that tags, that is a string for a tag.
+
+    Raises:
+        ConstraintError: as :class:`MSPPlan`.
+    """
     asked = config.generate.attributes
     carriers = [example for example in task.seeds if example.attributes or example.values]
+    if task.tags:
+        # What has no string to ask for gives texts in which every word is outside: slots that
+        # the LM writes unasked would be learned as none.
+        carriers = [e for e in carriers if {*task.tags} & {*e.values}]
     if not carriers:
         raise ConstraintError(
             f"{config.task.path}: none of the {len(task.seeds)} seed examples carries an "

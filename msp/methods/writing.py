@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -26,7 +27,8 @@ class UnitWriter:
     Args:
         config: the run's config; ``generate`` and ``prompts`` are read.
         ontology: its order is the order of the attribute prompts.
-        lm: the frozen LM; None for the scripted engine, which needs none.
+        lm: the frozen LM; its embeddings suffice for engine ``vllm``, which loads the rest
+            itself; None for the scripted engine, which needs none.
         soft: the tuned prompts on the LM's device; None writes from the context alone.
     """
 
@@ -42,26 +44,39 @@ class UnitWriter:
         self._ontology = ontology
         self._lm = lm
         self._soft = soft
-        self._engine = make_engine(config.generate.engine, lm)
+        self._engine = make_engine(config.generate.engine, lm, config=config)
+        self._lock = threading.Lock()
 
     def write(self, units: Sequence[Unit]) -> list[list[Generated]]:
         """Return ``num_candidates`` raw texts for each unit, in the units' order.
 
+        With engine ``vllm`` several threads may call it at once.
+
         Raises:
             ConstraintError: a unit does not fit the LM's context even without exemplars.
         """
-        softs = self._mixed(units)
-        requests = [
+        with self._lock:  # a tokenizer is not for two threads at once
+            requests = self._requests(units)
+        return self._engine.generate(requests, self._config.generate)
+
+    def take_counts(self) -> dict[str, int]:
+        """Return what the engine counted since this was last asked."""
+        return self._engine.take_counts()
+
+    def _requests(self, units: Sequence[Unit]) -> list[Request]:
+        contexts = [self._context(unit) for unit in units]
+        return [
             Request(
                 unit_id=unit.id,
-                context=self._context(unit),
+                context=context,
                 soft=soft,
                 num_candidates=unit.num_candidates,
                 random_seed=unit.random_seed,
             )
-            for unit, soft in zip(units, softs, strict=True)
+            for unit, context, soft in zip(
+                units, contexts, self._mixed(units, contexts), strict=True
+            )
         ]
-        return self._engine.generate(requests, self._config.generate)
 
     def _context(self, unit: Unit) -> str:
         prompts, room = self._config.prompts, self._config.generate.max_new_tokens
@@ -85,10 +100,10 @@ class UnitWriter:
             )
         return context
 
-    def _mixed(self, units: Sequence[Unit]) -> list[Tensor | None]:
-        if self._soft is None:
+    def _mixed(self, units: Sequence[Unit], contexts: Sequence[str]) -> list[Tensor | None]:
+        if self._soft is None or self._lm is None:
             return [None] * len(units)
-        from msp.prompts.soft import presence
+        from msp.prompts.soft import presence, soft_prompts_for
 
         present = presence([unit.constraint for unit in units], self._ontology)
-        return list(self._soft.unpadded(present.to(self._soft.instruction.device)))
+        return list(soft_prompts_for(self._soft, self._lm, contexts, present))

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msp.denoise.final import stream_final
 from msp.metrics.diversity import Labelled, measure_diversity
 from msp.metrics.sample import SampledCandidate
-from msp.metrics.stream import stream_batches
+from msp.metrics.stream import BATCH_ROWS, stream_batches
 from msp.metrics.tally import Tally, combination
-from msp.records import UNIT_FIELDS, Example, example_from_synthetic
+from msp.records import Example, example_from_synthetic
 from msp.storage.store import ObjectStore
 
 SAMPLE_SIZE = 3_000
@@ -62,9 +63,9 @@ def summarise_run(
         StorageError: an object under ``candidates/`` is damaged.
     """
     tally = Tally(sample_size, seed=seed)
-    columns = [*(name for name, _ in UNIT_FIELDS), "candidates"]
-    for batch in stream_batches(store, "candidates/", columns=columns):
-        tally.add(batch)
+    for table in stream_final(store):
+        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+            tally.add(batch)
     return _summary(tally, seeds)
 
 
@@ -96,7 +97,7 @@ def diversity_metrics(
 
 
 def _synthetic_texts(store: ObjectStore) -> Iterator[Labelled]:
-    columns = ["candidate_id", "text", "attributes", "values", "domain"]
+    columns = ["candidate_id", "text", "target", "attributes", "values", "domain"]
     for batch in stream_batches(store, "synthetic/", columns=columns):
         for example in map(example_from_synthetic, batch.to_pylist()):
             yield combination(example.attributes, example.values), example.text

@@ -16,7 +16,7 @@ from msp.metrics.distinct import distinct_n, distinct_up_to, split_words
 
 __all__ = ["distinct_n", "measure_diversity", "self_overlap", "split_words"]
 
-MAX_TEXTS = 1_000_000
+MAX_TEXTS = 50_000
 MAX_PAIRS = 2_000
 NUM_MATCHED_DRAWS = 10
 

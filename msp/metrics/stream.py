@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from msp.errors import StorageError
+from msp.storage.seal import check_seal, damaged
 from msp.storage.store import ObjectStore
 
 BATCH_ROWS = 256
@@ -29,13 +30,16 @@ def stream_batches(
         columns: the columns to read; others cost nothing but the download.
 
     Raises:
-        StorageError: an object is no Parquet file, or lacks a column.
+        DamagedError: an object is not as it was written.
+        StorageError: an object lacks a column.
     """
     for entry in store.list(prefix):
         if not entry.key.endswith(".parquet"):
             continue
         try:
-            parquet = pq.ParquetFile(io.BytesIO(store.read(entry.key)))
+            payload = store.read(entry.key)
+            check_seal(payload, f"{store.uri}/{entry.key}")
+            parquet = pq.ParquetFile(io.BytesIO(payload))
             missing = [name for name in columns if name not in parquet.schema_arrow.names]
             if missing:
                 raise StorageError(
@@ -45,7 +49,4 @@ def stream_batches(
                 )
             yield from parquet.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
         except (pa.ArrowException, OSError) as error:
-            raise StorageError(
-                f"{store.uri}/{entry.key} is damaged ({error}); delete it and run the same "
-                "command again, which makes its units anew."
-            ) from error
+            raise damaged(f"{store.uri}/{entry.key}", str(error)) from error

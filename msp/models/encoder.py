@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from msp.errors import CheckpointError
+from msp.models.precision import resolve_dtype
 
 MINILM = "minilm"
 # Utterances are short; beyond this a batch of hostile long texts would only cost memory.
@@ -60,29 +61,17 @@ class SentenceEncoder:
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """Return ``input_ids`` and ``attention_mask``, [B, T] each, T > 0, on the body's device."""
-        batch = self.tokenizer(
-            list(texts),
-            truncation=True,
-            max_length=self.max_tokens,
-            padding=True,
-            return_tensors="pt",
-        )
-        # No body takes T = 0, which a batch of empty texts comes to without special tokens.
-        width = (0, 1) if batch["input_ids"].shape[1] == 0 else (0, 0)
-        return {
-            key: nn.functional.pad(batch[key].long(), width).to(self.device)
-            for key in ("input_ids", "attention_mask")
-        }
+        return self._padded(self._token_ids(texts))
 
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Return the pooled vectors [B, H] of one batch, with gradients where they are on."""
-        tokens = self.tokenize(texts)
-        return mean_pool(self.body(**tokens).last_hidden_state, tokens["attention_mask"])
+        return self._pooled(self.tokenize(texts))
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> npt.NDArray[np.float32]:
         """Return one unit-length vector per text, in the order of the texts.
 
-        Batches hold texts of like length, so that little of the work is padding.
+        Batches hold texts with like numbers of tokens, so that hardly any of the work is
+        padding.
 
         Args:
             texts: any number, none and empty ones included.
@@ -91,26 +80,48 @@ class SentenceEncoder:
         Returns:
             [N, D] float32 with L2 norm 1; a text without any token is the zero vector.
         """
-        order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
-        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        ids = self._token_ids(texts)
+        order = sorted(range(len(ids)), key=lambda i: (len(ids[i]), i))
+        vectors = np.zeros((len(ids), self.dimension), dtype=np.float32)
         was_training = self.body.training
         self.body.eval()
         with torch.inference_mode():
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
-                pooled = self.embed([texts[i] for i in rows]).float()
+                pooled = self._pooled(self._padded([ids[i] for i in rows])).float()
                 vectors[rows] = nn.functional.normalize(pooled, dim=-1).cpu().numpy()
         self.body.train(was_training)
         return vectors
 
+    def _token_ids(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        encoded = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens)
+        found: list[list[int]] = encoded["input_ids"]
+        return found
 
-def load_encoder(name: str, *, device: str = "auto") -> SentenceEncoder:
+    def _padded(self, ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+        # No body takes T = 0, which a batch of empty texts comes to without special tokens.
+        width = max([1, *map(len, ids)])
+        fill = self.tokenizer.pad_token_id
+        rows = torch.tensor([[*row, *[fill] * (width - len(row))] for row in ids])
+        lengths = torch.tensor([len(row) for row in ids])
+        mask = (torch.arange(width) < lengths[:, None]).long()
+        return {"input_ids": rows.to(self.device), "attention_mask": mask.to(self.device)}
+
+    def _pooled(self, tokens: dict[str, Tensor]) -> Tensor:
+        return mean_pool(self.body(**tokens).last_hidden_state, tokens["attention_mask"])
+
+
+def load_encoder(name: str, *, device: str = "auto", dtype: str = "float32") -> SentenceEncoder:
     """Return the encoder that ``name`` stands for, ready to encode.
 
     Args:
         name: ``minilm`` (all-MiniLM-L6-v2, from an installed package), a local folder, or a
             hub id (``organisation/model``). What looks like a path is never asked of the hub.
         device: ``auto`` takes a GPU where there is one.
+        dtype: number format of the weights; ``auto`` is what is fastest on the device, for
+            encoding alone: what is trained is trained in float32.
 
     Raises:
         CheckpointError: there is no such folder or model, or it does not load.
@@ -119,12 +130,15 @@ def load_encoder(name: str, *, device: str = "auto") -> SentenceEncoder:
     from transformers.utils import logging
 
     source = _source(name)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    number_format = resolve_dtype(dtype, torch.device(device))
     # A bar for weights that load in a blink would fill every actor's log.
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         body = AutoModel.from_pretrained(
-            source, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            source, trust_remote_code=False, use_safetensors=True, dtype=number_format
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(f"encoder {name!r} does not load: {error}") from error
@@ -132,8 +146,6 @@ def load_encoder(name: str, *, device: str = "auto") -> SentenceEncoder:
         body = body.get_encoder()
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.unk_token
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     max_tokens = _max_tokens(source, body.config, tokenizer)
     return SentenceEncoder(body.to(device).eval(), tokenizer, max_tokens=max_tokens, name=name)
 

@@ -149,7 +149,8 @@ def compare(
         control, samples = measure_control(
             model, loaded, classifier, num_requests=num_requests, seed=seed
         )
-        losses = held_out_losses(load_frozen_lm(ModelConfig(name=model)), documents)
+        lm = load_frozen_lm(ModelConfig(name=model, dtype="float32"))
+        losses = held_out_losses(lm, documents)
         found[model] = {
             "control": asdict(control),
             "held_out_loss": losses,

@@ -11,7 +11,9 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrained
 
 from msp.config import ModelConfig
 from msp.errors import CheckpointError
-from msp.models.lm_files import LMFiles, find_lm, weight_files
+from msp.models.lm_files import LMFiles, find_lm
+from msp.models.lm_folder import weight_files
+from msp.models.precision import resolve_dtype
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def load_frozen_lm(config: ModelConfig, *, device: str = "auto") -> FrozenLM:
         model = loader.from_pretrained(
             files.path,
             config=files.config,
-            dtype=_dtype(config.dtype, target),
+            dtype=resolve_dtype(config.dtype, target),
             use_safetensors=True,
             trust_remote_code=config.trust_remote_code,
             local_files_only=True,
@@ -100,13 +102,6 @@ def load_frozen_lm(config: ModelConfig, *, device: str = "auto") -> FrozenLM:
     model.requires_grad_(False)
     model.eval()
     return FrozenLM(model.to(target), files)
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
-    chosen: torch.dtype = getattr(torch, name)
-    return chosen
 
 
 def _device_name(device: str) -> str:

@@ -1,10 +1,7 @@
-"""A frozen LM's checkpoint as it lies on disk or on the hub: found, checked, hashed, tokenised."""
+"""A frozen LM's checkpoint without its weights: what its config says, and its tokenizer."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,13 +20,9 @@ from transformers.models.auto.modeling_auto import (
 
 from msp.config import ModelConfig
 from msp.errors import CheckpointError
+from msp.models.lm_folder import find_folder, first_line, folder_hash
 
-BUILTIN_PATH = Path(__file__).parent / "builtin"
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py"]
-HASHED_CHUNK_BYTES = 1 << 22
 UNBOUNDED_POSITIONS = 1 << 30
-UNSAFE_SUFFIXES = {".bin", ".pt", ".pth", ".h5", ".ckpt"}
 CAUSAL_ARCHITECTURES = ("ForCausalLM", "LMHeadModel")
 
 
@@ -72,13 +65,7 @@ class LMFiles:
     @cached_property
     def content_hash(self) -> str:
         """sha256 over config and weights, so that prompts know the LM they were tuned for."""
-        digest = hashlib.sha256()
-        for path in [self.path / "config.json", *weight_files(self.path, self.name)]:
-            digest.update(path.name.encode())
-            with path.open("rb") as stream:
-                while chunk := stream.read(HASHED_CHUNK_BYTES):
-                    digest.update(chunk)
-        return digest.hexdigest()
+        return folder_hash(self.path, self.name)
 
     @property
     def real_rows(self) -> list[int]:
@@ -117,7 +104,7 @@ def find_lm(config: ModelConfig) -> LMFiles:
     Raises:
         CheckpointError: as for :func:`msp.models.frozen_lm.load_frozen_lm`.
     """
-    path = _local_folder(config)
+    path = find_folder(config)
     try:
         lm_config = AutoConfig.from_pretrained(
             path, trust_remote_code=config.trust_remote_code, local_files_only=True
@@ -125,7 +112,7 @@ def find_lm(config: ModelConfig) -> LMFiles:
     except Exception as error:
         raise CheckpointError(
             f"model {config.name}: {path / 'config.json'} is not a config that transformers can "
-            f"read ({_first_line(error)})."
+            f"read ({first_line(error)})."
         ) from error
     is_encoder_decoder = _is_encoder_decoder(config, lm_config)
     return LMFiles(
@@ -154,53 +141,6 @@ def _is_encoder_decoder(config: ModelConfig, lm_config: PretrainedConfig) -> boo
     )
 
 
-def _local_folder(config: ModelConfig) -> Path:
-    if config.name == "builtin":
-        path = BUILTIN_PATH
-    else:
-        path = Path(config.name).expanduser()
-        if not path.exists() and _is_hub_id(config.name):
-            return _fetch_from_hub(config)
-    if not path.is_dir():
-        found = "is a file" if path.is_file() else "is not there"
-        raise CheckpointError(
-            f"model.name is {config.name}, but the folder {path} {found}; give builtin, the folder "
-            "of a checkpoint (config.json, *.safetensors, tokenizer files), or a hub id."
-        )
-    if not (path / "config.json").is_file():
-        raise CheckpointError(
-            f"model {config.name}: {path} holds no config.json; a checkpoint folder has "
-            "config.json, *.safetensors and tokenizer files."
-        )
-    return path
-
-
-def _is_hub_id(name: str) -> bool:
-    """Tell ``owner/model`` from a path: that starts with . / ~, goes deeper, or its top exists."""
-    if not HUB_ID.fullmatch(name):
-        return False
-    owner, _, model = name.partition("/")
-    return not (model and Path(owner).exists())
-
-
-def _fetch_from_hub(config: ModelConfig) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = HUB_FILES if config.trust_remote_code else HUB_FILES[:-1]
-    try:
-        folder = snapshot_download(
-            config.name, revision=config.revision, allow_patterns=patterns, etag_timeout=10
-        )
-    except Exception as error:
-        at = f" at revision {config.revision}" if config.revision else ""
-        raise CheckpointError(
-            f"model.name is {config.name}: there is no such local folder, and as a hub id{at} it "
-            f"cannot be had ({_first_line(error)}); check the name and the network, or give a "
-            "local folder."
-        ) from error
-    return Path(folder)
-
-
 def _load_tokenizer(config: ModelConfig, path: Path) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(
@@ -208,7 +148,7 @@ def _load_tokenizer(config: ModelConfig, path: Path) -> PreTrainedTokenizerBase:
         )
     except Exception as error:
         raise CheckpointError(
-            f"model {config.name}: {path} has no tokenizer that can be read ({_first_line(error)})."
+            f"model {config.name}: {path} has no tokenizer that can be read ({first_line(error)})."
         ) from error
     if tokenizer.eos_token_id is None:
         raise CheckpointError(f"model {config.name}: its tokenizer names no end token (eos_token).")
@@ -216,32 +156,3 @@ def _load_tokenizer(config: ModelConfig, path: Path) -> PreTrainedTokenizerBase:
         tokenizer.pad_token = tokenizer.eos_token
     loaded: PreTrainedTokenizerBase = tokenizer
     return loaded
-
-
-def weight_files(path: Path, name: str) -> list[Path]:
-    """Return the safetensors files of a checkpoint folder, in a fixed order.
-
-    Raises:
-        CheckpointError: there are none, or the index names one that is missing.
-    """
-    index = path / "model.safetensors.index.json"
-    single = path / "model.safetensors"
-    if single.is_file():
-        return [single]
-    if index.is_file():
-        try:
-            names = sorted(set(json.loads(index.read_bytes())["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError) as error:
-            raise CheckpointError(f"model {name}: {index} is damaged ({error}).") from error
-        missing = [part for part in names if not (path / part).is_file()]
-        if not missing:
-            return [path / part for part in names]
-        raise CheckpointError(f"model {name}: {index} names {missing[0]}, which is not there.")
-    other = [p.name for p in sorted(path.iterdir()) if p.suffix in UNSAFE_SUFFIXES]
-    found = f"; {', '.join(other)} is not read, because it can run code" if other else ""
-    raise CheckpointError(f"model {name}: {path} has no safetensors weights{found}.")
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
 
 from msp.config import RunConfig
 from msp.errors import CheckpointError
-from msp.models.frozen_lm import FrozenLM
 from msp.models.lm_files import LMFiles
 from msp.prompts.soft import SoftPrompts
 from msp.storage.layout import PROMPTS_JSON, PROMPTS_TENSORS
 from msp.storage.store import ObjectStore
 from msp.tasks.ontology import Ontology
+
+if TYPE_CHECKING:
+    from msp.models.frozen_lm import FrozenLM
 
 FOLDER = "prompts"
 FORMAT_VERSION = 1
@@ -43,10 +46,15 @@ def describe_prompts(
 
 
 def save_prompts(store: ObjectStore, soft: SoftPrompts, meta: Mapping[str, Any]) -> None:
-    """Write the prompts; they count as saved once prompts.json, the last object, is there."""
+    """Write the prompts; they count as saved once prompts.json, the last object, is there.
+
+    Its ``sha256`` is that of prompts.safetensors.
+    """
     tensors = {name: p.detach().float().cpu().contiguous() for name, p in soft.named_parameters()}
-    store.write(PROMPTS_TENSORS, safetensors.torch.save(tensors))
-    store.write(PROMPTS_JSON, json.dumps(dict(meta), indent=2).encode())
+    payload = safetensors.torch.save(tensors)
+    store.write(PROMPTS_TENSORS, payload)
+    described = {**meta, "sha256": hashlib.sha256(payload).hexdigest()}
+    store.write(PROMPTS_JSON, json.dumps(described, indent=2).encode())
 
 
 def prompts_are_saved(store: ObjectStore) -> bool:
@@ -100,9 +108,13 @@ def load_prompts(
             f"prompts at {store.uri}/{FOLDER} are for {_differing(meta, attributes)}; they were "
             "tuned for another ontology. Tune again with another output_uri."
         )
-    soft = prompts_from_bytes(
-        store.read(PROMPTS_TENSORS), meta["mixture"], where=f"{store.uri}/{PROMPTS_TENSORS}"
-    )
+    payload = store.read(PROMPTS_TENSORS)
+    if meta.get("sha256", found := hashlib.sha256(payload).hexdigest()) != found:
+        raise CheckpointError(
+            f"{store.uri}/{PROMPTS_TENSORS} is damaged: its sha256 is not the one in prompts.json; "
+            "the command that made it sets it aside and tunes again."
+        )
+    soft = prompts_from_bytes(payload, meta["mixture"], where=f"{store.uri}/{PROMPTS_TENSORS}")
     if soft.instruction.shape[-1] != lm.hidden_size:
         raise CheckpointError(f"{store.uri}/{PROMPTS_TENSORS} does not belong to its prompts.json.")
     return soft.to(lm.device)

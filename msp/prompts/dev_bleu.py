@@ -15,7 +15,7 @@ from msp.engines.sampling import GREEDY_TEMPERATURE
 from msp.models.frozen_lm import FrozenLM
 from msp.prompts.batches import share
 from msp.prompts.encode import ExampleEncoder, has_attributes
-from msp.prompts.soft import SoftPrompts, presence
+from msp.prompts.soft import SoftPrompts, presence, soft_prompts_for
 from msp.prompts.text import constraint_of, render_target
 from msp.records import Example
 from msp.tasks.base import TaskData
@@ -82,7 +82,8 @@ class DevBleu:
     def _texts(self, soft: SoftPrompts, places: Sequence[int]) -> dict[int, str]:
         if not places:
             return {}
-        prompts = soft.unpadded(self._present[places].to(self._lm.device))
+        contexts = [self._contexts[place] for place in places]
+        prompts = soft_prompts_for(soft, self._lm, contexts, self._present[places])
         requests = [
             Request(place, self._contexts[place], prompt, num_candidates=1, random_seed=0)
             for place, prompt in zip(places, prompts, strict=True)

@@ -13,7 +13,7 @@ from msp.config import PromptsConfig
 from msp.errors import ConfigError, TaskDataError
 from msp.models.lm_files import LMFiles
 from msp.prompts.exemplars import ExemplarPools
-from msp.prompts.mixtures import make_mixture
+from msp.prompts.mixtures import find_mixture
 from msp.prompts.text import constraint_of, present_names, render_context, render_target
 from msp.records import Constraint, Example
 from msp.tasks.ontology import Ontology
@@ -73,7 +73,7 @@ class ExampleEncoder:
     def soft_length(self, constraint: Constraint) -> int:
         """Return how many positions the constraint's soft prompt takes."""
         num_present = len(present_names(constraint, self.ontology))
-        mixed = make_mixture(self.prompts.mixture).length(
+        mixed = find_mixture(self.prompts.mixture).length(
             self.prompts.attribute_length, num_present
         )
         return self.prompts.instruction_length + mixed

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from msp.models.frozen_lm import FrozenLM
 from msp.prompts.encode import EncodedExample
+from msp.prompts.mixtures import MixedPrompt, text_summary
 from msp.prompts.soft import SoftPrompts
 
 IGNORED = -100
-"""The label that :func:`torch.nn.functional.cross_entropy` skips."""
+"""The label of a position whose token is not learned."""
 
 
 class Batch(NamedTuple):
@@ -64,7 +65,6 @@ class TuningObjective(nn.Module):
         self.soft = soft
         self.is_encoder_decoder = lm.is_encoder_decoder
         self.train()
-        self._keeps_logits = "logits_to_keep" in inspect.signature(lm.model.forward).parameters
 
     def train(self, mode: bool = True) -> TuningObjective:
         """Set the mode of the prompts; the frozen LM stays in evaluation mode, without dropout."""
@@ -79,42 +79,76 @@ class TuningObjective(nn.Module):
         loss of the whole batch.
         """
         logits, labels = self._seq2seq(batch) if self.is_encoder_decoder else self._causal(batch)
-        return nn.functional.cross_entropy(
-            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum"
-        )
+        return nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
 
     def _causal(self, batch: Batch) -> tuple[Tensor, Tensor]:
         labels = batch.target.masked_fill(~batch.target_mask, IGNORED)
-        soft, soft_mask = self.soft(batch.present)
         text = self.lm.get_input_embeddings()(torch.cat([batch.context, batch.target], dim=1))
+        soft, soft_mask = self._mixed(batch, text[:, : batch.context.shape[1]])
         mask = torch.cat([soft_mask, batch.context_mask, batch.target_mask], dim=1)
         inputs = torch.cat([soft.to(text.dtype), text], dim=1)
         skipped = labels.new_full((labels.shape[0], mask.shape[1] - labels.shape[1]), IGNORED)
         inputs, mask, labels = _pushed_left(inputs, mask, torch.cat([skipped, labels], dim=1))
         # Padding stands at the end only, where a causal LM never looks back from a real
-        # position, so no attention mask is needed. The output layer, a large part of a small
-        # LM's work, runs only where some row's next token is a target.
-        before = (labels != IGNORED).any(dim=0).nonzero()[:, 0] - 1
-        if self._keeps_logits:
-            logits = self.lm(inputs_embeds=inputs, use_cache=False, logits_to_keep=before).logits
-        else:
-            logits = self.lm(inputs_embeds=inputs, use_cache=False).logits[:, before]
-        return logits, labels[:, before + 1]
+        # position, so no attention mask is needed.
+        is_target = labels != IGNORED
+        before = nn.functional.pad(is_target[:, 1:], (0, 1))
+        with _scored_at(self.lm, before):
+            logits = self.lm(inputs_embeds=inputs, use_cache=False).logits
+        return _rows_at(logits, before), labels[is_target]
+
+    def _mixed(self, batch: Batch, context: Tensor) -> MixedPrompt:
+        """Return the soft prompts of a batch whose contexts have the embeddings [B, C, H]."""
+        summary = None
+        if self.soft.mixture.reads_text:
+            summary = text_summary(context, batch.context_mask)
+        mixed: MixedPrompt = self.soft(batch.present, summary)
+        return mixed
 
     def _seq2seq(self, batch: Batch) -> tuple[Tensor, Tensor]:
         labels = batch.target.masked_fill(~batch.target_mask, IGNORED)
-        soft, soft_mask = self.soft(batch.present)
         text = self.lm.get_input_embeddings()(batch.context)
+        soft, soft_mask = self._mixed(batch, text)
         mask = torch.cat([soft_mask, batch.context_mask], dim=1)
         inputs = torch.cat([soft.to(text.dtype), text], dim=1)
         inputs, mask, _ = _pushed_left(inputs, mask, torch.zeros_like(mask, dtype=torch.long))
-        logits = self.lm(
-            inputs_embeds=inputs,
-            attention_mask=mask.long(),
-            decoder_input_ids=self.lm.prepare_decoder_input_ids_from_labels(labels),
-            use_cache=False,
-        ).logits
-        return logits, labels
+        with _scored_at(self.lm, batch.target_mask):
+            logits = self.lm(
+                inputs_embeds=inputs,
+                attention_mask=mask.long(),
+                decoder_input_ids=self.lm.prepare_decoder_input_ids_from_labels(labels),
+                use_cache=False,
+            ).logits
+        return _rows_at(logits, batch.target_mask), batch.target[batch.target_mask]
+
+
+@contextmanager
+def _scored_at(lm: Any, positions: Tensor) -> Iterator[None]:
+    """Let the LM's output layer score the given positions [B, S] alone for a while.
+
+    It is a large part of a small LM's work, and most positions are prompt. A hook, since
+    what stands around that layer (scaling, capping) is each LM's own.
+    """
+    head = lm.get_output_embeddings()
+    if head is None:
+        yield
+        return
+
+    def pick(_: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        hidden = inputs[0]
+        return (hidden[positions][None],) if hidden.shape[:2] == positions.shape else None
+
+    hook = head.register_forward_pre_hook(pick)
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def _rows_at(logits: Tensor, positions: Tensor) -> Tensor:
+    """Return the logits [K, V] of K positions, whether the LM scored them alone or all."""
+    scored_all = logits.shape[:2] == positions.shape
+    return logits[positions] if scored_all else logits[0]
 
 
 def _pushed_left(inputs: Tensor, mask: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:

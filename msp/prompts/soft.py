@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from msp.prompts.mixtures import MixedPrompt, make_mixture
+from msp.models.frozen_lm import FrozenLM
+from msp.prompts.mixtures import MixedPrompt, MixtureSizes, find_mixture, text_summary
 from msp.prompts.text import present_names
 from msp.records import Constraint
 from msp.tasks.ontology import Ontology
@@ -28,7 +29,7 @@ class SoftPrompts(nn.Module):
         assert instruction.shape[-1] == attributes.shape[-1]
         self.instruction = nn.Parameter(instruction.detach().clone())
         self.attributes = nn.Parameter(attributes.detach().clone())
-        self.mixture = make_mixture(mixture)
+        self.mixture = find_mixture(mixture)(MixtureSizes(*attributes.shape))
         self.mixture_name = mixture
 
     def forward(self, present: Tensor, text: Tensor | None = None) -> MixedPrompt:
@@ -36,7 +37,7 @@ class SoftPrompts(nn.Module):
 
         Args:
             present: [B, A] bool, true where the constraint has the attribute.
-            text: [B, H], a summary of the text, for mixtures that look at it.
+            text: [B, H], a summary of the text; needed where ``mixture.reads_text``.
 
         Returns:
             embeddings [B, S, H] and mask [B, S], padded at the end.
@@ -64,6 +65,31 @@ class SoftPrompts(nn.Module):
         """Return each row's soft prompt [S, H] without padding or gradient, as engines take it."""
         mixed = self(present, text)
         return [row[mask] for row, mask in zip(mixed.embeddings, mixed.mask, strict=True)]
+
+
+@torch.no_grad()
+def soft_prompts_for(
+    soft: SoftPrompts, lm: FrozenLM, contexts: Sequence[str], present: Tensor
+) -> list[Tensor]:
+    """Return each context's soft prompt [S, H] without padding, as engines take it.
+
+    Args:
+        soft: the prompts, on the LM's device.
+        lm: the frozen LM.
+        contexts: the texts that will follow the prompts, none of them empty.
+        present: [B, A] bool, see :func:`presence`.
+    """
+    text = None
+    if soft.mixture.reads_text:
+        rows = lm.files.text_ids(contexts)
+        # One by one: a summary is a maximum, which padding to the longest would only slow.
+        text = torch.stack([_summary(lm, row) for row in rows])
+    return soft.unpadded(present.to(soft.instruction.device), text)
+
+
+def _summary(lm: FrozenLM, token_ids: Sequence[int]) -> Tensor:
+    ids = torch.tensor([list(token_ids)], device=lm.device)
+    return text_summary(lm.embedding(ids), torch.ones_like(ids, dtype=torch.bool))[0]
 
 
 def presence(constraints: Sequence[Constraint], ontology: Ontology) -> Tensor:

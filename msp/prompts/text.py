@@ -78,7 +78,7 @@ def present_names(constraint: Constraint, ontology: Ontology) -> tuple[str, ...]
 
 def constraint_of(example: Example) -> Constraint:
     """Return the constraint that an example itself fulfils."""
-    return Constraint(example.attributes, example.values, example.domain)
+    return Constraint(example.attributes, example.values, example.domain, example.target)
 
 
 def _attribute_words(names: Sequence[str], ontology: Ontology) -> str:

@@ -96,6 +96,7 @@ def _view(inputs: ReportInputs, summary: RunSummary) -> dict[str, Any]:
         "words": words,
         "balance": balance,
         "imbalance": sections.imbalance(balance),
+        "quota": sections.quota(inputs.metric("generate", "quota")),
         "num_unused": len(words) - sum(row.name in words for row in balance),
         "drops": sections.drop_rows(summary),
         "bins": bins,
@@ -105,14 +106,21 @@ def _view(inputs: ReportInputs, summary: RunSummary) -> dict[str, Any]:
         "x_percent": curve.x_percent,
         "best_epoch": wording.number(inputs.metric("tune", "best_epoch")),
         "diversity": sections.diversity_rows(inputs.metric("diversity")),
+        "quality": sections.quality_rows(inputs.metric("quality")),
+        "quality_notes": _texts(inputs.metric("quality", "notes")),
         "matched_size": inputs.metric("diversity", "synthetic", "matched_size"),
         "stages": _stages(inputs),
+        "generators": sections.generator_rows(inputs.metric("profile", "generators")),
         "generate": {key: inputs.metric("generate", key) for key in GENERATE_KEYS},
         "setting": lambda *keys: wording.redact(inputs.setting(*keys)),
         "config_yaml": _config_yaml(inputs),
         "versions": inputs.run.get("versions") or {},
         "table": Markup(table_json(summary, inputs.seeds, inputs.ontology)),
     }
+
+
+def _texts(found: object) -> list[str]:
+    return [str(text) for text in found] if isinstance(found, list) else []
 
 
 def _notes(inputs: ReportInputs) -> list[str]:

@@ -38,7 +38,7 @@ COLUMNS = {
     "values": "slot -> the strings of the text that fill it",
     "candidate_id": "unique in the run",
     "text": "the synthetic example",
-    "target": "its labels in one line, as a text-to-text student reads them",
+    "target": "its labels in one line; in brackets over their words where the task tags or parses",
     "kept": "always true here",
     "reason": "always null here: why a candidate was dropped",
     "noise_score": "distance from what was asked; higher is worse",

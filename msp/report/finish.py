@@ -7,11 +7,14 @@ from typing import Any
 
 from msp.config import RunConfig
 from msp.metrics.collect import RunSummary, diversity_metrics, generate_metrics, summarise_run
+from msp.metrics.profile import profile
 from msp.report.build import build_report
 from msp.report.card import write_card
 from msp.report.inputs import ReportInputs
 from msp.storage import layout
+from msp.storage.damage import read_json
 from msp.storage.run_record import read_run
+from msp.storage.stage_times import read_stage_seconds
 from msp.storage.store import ObjectStore
 from msp.tasks.base import TaskData
 
@@ -29,8 +32,8 @@ def write_figures(
     task: TaskData,
     store: ObjectStore,
     *,
-    tune: dict[str, Any],
-    student: dict[str, Any],
+    stages: dict[str, dict[str, Any]],
+    quality: dict[str, Any],
 ) -> dict[str, Any]:
     """Return every figure of the run, having written ``report.html`` and then ``metrics.json``.
 
@@ -38,11 +41,13 @@ def write_figures(
         config: the run's config.
         task: the task's data.
         store: holds the run's candidates and synthetic examples.
-        tune: the tuning metrics; empty where nothing was tuned.
-        student: both students' scores.
+        stages: ``tune``, the tuning metrics (empty where nothing was tuned), and ``student``,
+            both students' scores.
+        quality: of the synthetic set, as :func:`msp.measuring.measure_quality` gives it.
     """
     summary = summarise_run(store, task.seeds, seed=config.seed)
-    metrics = collect_metrics(config, task, store, tune=tune, student=student, summary=summary)
+    metrics = collect_metrics(config, task, store, summary=summary, **stages)
+    metrics["quality"] = quality
     page = build_report(store, _inputs(metrics, task, store), summary=summary)
     store.write(layout.REPORT_HTML, page)
     store.write(layout.METRICS_JSON, json.dumps(metrics, indent=1).encode())
@@ -72,14 +77,17 @@ def collect_metrics(
             "notes": list(task.notes),
         },
         "tune": tune,
-        "generate": generate_metrics(summary, tokens_per_second=speed, wall_seconds=wall_seconds),
+        "generate": {
+            **generate_metrics(summary, tokens_per_second=speed, wall_seconds=wall_seconds),
+            "quota": _quota(store),
+        },
         "diversity": diversity_metrics(store, task.seeds, seed=config.seed),
         "student": student,
-        "profile": {
-            "tune": tune.get("wall_seconds"),
-            "generate": wall_seconds,
-            "train": student.get("wall_seconds"),
-        },
+        "profile": profile(
+            read_stage_seconds(store),
+            train_seconds=student.get("wall_seconds"),
+            generated=_progress(store, "generate"),
+        ),
     }
 
 
@@ -87,7 +95,7 @@ def write_report(config: RunConfig, task: TaskData, store: ObjectStore) -> None:
     """Write ``report.html`` for what the store holds; a run under way gets what there is."""
     summary = summarise_run(store, task.seeds, seed=config.seed)
     if store.exists(layout.METRICS_JSON):
-        metrics = json.loads(store.read(layout.METRICS_JSON))
+        metrics = read_json(store, layout.METRICS_JSON)
     else:
         metrics = collect_metrics(config, task, store, tune={}, student={}, summary=summary)
     page = build_report(store, _inputs(metrics, task, store), summary=summary)
@@ -104,9 +112,17 @@ def _inputs(metrics: dict[str, Any], task: TaskData, store: ObjectStore) -> Repo
     )
 
 
+def _quota(store: ObjectStore) -> dict[str, Any] | None:
+    """Return what exactly N came to, by attribute; None for a run that asked for no number."""
+    if not store.exists(layout.QUOTA_JSON):
+        return None
+    quota: dict[str, Any] = read_json(store, layout.QUOTA_JSON)
+    return quota
+
+
 def _progress(store: ObjectStore, stage: str) -> dict[str, Any]:
     key = layout.progress_key(stage)
     if not store.exists(key):
         return {}
-    progress: dict[str, Any] = json.loads(store.read(key))
+    progress: dict[str, Any] = read_json(store, key)
     return progress

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import hypot
 from typing import Any
 
 from msp.report.wording import number, signed
 
-HEADLINE = {"micro_f1": "Micro-F1", "macro_f1": "Macro-F1", "exact_match": "Exact match"}
+TITLES = {
+    "micro_f1": "Micro-F1",
+    "macro_f1": "Macro-F1",
+    "exact_match": "Exact match",
+    "accuracy": "Accuracy",
+    "entity_f1": "Entity F1",
+    "entity_macro_f1": "Entity macro-F1",
+    "intent_accuracy": "Intent accuracy",
+    "slot_f1": "Slot F1",
+}
+# Of runs whose figures do not say what they are judged by.
+DEFAULT_HEADLINE = ("micro_f1", "macro_f1", "exact_match")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +72,22 @@ class Comparison:
 def compare_headline(student: Any) -> list[Comparison]:
     """Return the headline metrics that either student has."""
     rows = [
-        Comparison(title, _score(student, "seed_only", name), _score(student, "augmented", name))
-        for name, title in HEADLINE.items()
+        Comparison(
+            _title(name), _score(student, "seed_only", name), _score(student, "augmented", name)
+        )
+        for name in headline(student)
     ]
     return [row for row in rows if (row.seed_only.mean, row.augmented.mean) != (None, None)]
+
+
+def headline(student: Any) -> Sequence[str]:
+    """Return the names of the metrics that the task is judged by, the first above all."""
+    names = student.get("headline") if isinstance(student, Mapping) else None
+    return names if isinstance(names, list) else DEFAULT_HEADLINE
+
+
+def _title(name: str) -> str:
+    return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
 def compare_others(student: Any) -> list[Comparison]:
@@ -73,11 +96,11 @@ def compare_others(student: Any) -> list[Comparison]:
         name
         for arm in ("seed_only", "augmented")
         for name, value in _arm(student, arm).items()
-        if name not in HEADLINE and isinstance(value, Mapping) and "mean" in value
+        if name not in headline(student) and isinstance(value, Mapping) and "mean" in value
     }
     return [
         Comparison(
-            name.replace("_", " ").capitalize(),
+            _title(name),
             _score(student, "seed_only", name),
             _score(student, "augmented", name),
         )

@@ -9,7 +9,7 @@ from typing import Any
 from msp.metrics.collect import RunSummary
 from msp.metrics.tally import NOISE_EDGES
 from msp.report.inputs import ReportInputs
-from msp.report.wording import number, reason_words
+from msp.report.wording import count, duration, number, percent, reason_words
 
 MAX_BINS = 40
 
@@ -78,6 +78,22 @@ def imbalance(rows: Sequence[BalanceRow]) -> tuple[float, float] | None:
     return max(before) / min(before), max(after) / min(after)
 
 
+def quota(found: object) -> dict[str, Any] | None:
+    """Return what exactly N came to, each attribute's numbers; None where none was asked for."""
+    if not isinstance(found, Mapping) or not isinstance(found.get("attributes"), Mapping):
+        return None
+    totals = ("num_synthetic", "num_delivered", "num_rounds")
+    if any(number(found.get(key)) is None for key in totals):
+        return None
+    rows = {
+        name: row
+        for name, row in found["attributes"].items()
+        if isinstance(row, Mapping)
+        and all(number(row.get(key)) is not None for key in ("asked", "accepted", "delivered"))
+    }
+    return {**{key: found[key] for key in totals}, "attributes": rows}
+
+
 def drop_rows(summary: RunSummary) -> list[dict[str, Any]]:
     """Return each reason in words with its candidates, most frequent first."""
     rows = []
@@ -114,6 +130,51 @@ def noise_cut(bins: Sequence[Mapping[str, float]], cut: object) -> float | None:
     return 100 * (known - low) / (high - low) if low <= known <= high else None
 
 
+QUALITY_ROWS = (
+    (
+        ("correctness", "attribute_f1"),
+        "Asked attributes found",
+        "F1 of a classifier trained on dev and test",
+    ),
+    (
+        ("correctness", "attribute_f1_of_seeds"),
+        "The same in the seed examples",
+        "what real texts reach with that classifier",
+    ),
+    (("mauve",), "MAUVE", "closeness to the dev and test texts; 1 is indistinguishable"),
+    (
+        ("memorisation", "nearest_seed_similarity"),
+        "Nearest seed example",
+        "mean cosine to the most similar seed example",
+    ),
+    (
+        ("memorisation", "copied_seed_share"),
+        "Copied seed examples",
+        "share of texts that equal one but for case and punctuation",
+    ),
+    (
+        ("memorisation", "evaluation_overlap_share"),
+        "Evaluation overlap",
+        "share of texts that hold a dev or test text, or 13 words of one",
+    ),
+    (("perplexity", "synthetic"), "Perplexity", "under the LM that the config names"),
+    (("perplexity", "seed"), "Perplexity of the seed examples", "under the same LM"),
+)
+
+
+def quality_rows(quality: object) -> list[dict[str, Any]]:
+    """Return each measured figure of the synthetic set with its words."""
+    rows = []
+    for keys, title, sentence in QUALITY_ROWS:
+        value: Any = quality
+        for key in keys:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if (known := number(value)) is not None:
+            digits = 1 if "f1" in keys[-1] or keys[0] == "perplexity" else 3
+            rows.append({"title": title, "sentence": sentence, "value": known, "digits": digits})
+    return rows
+
+
 DIVERSITY_ROWS = (
     ("num_texts", "Texts", "how many there are", 0),
     ("mean_length", "Mean length", "words per text", 1),
@@ -142,3 +203,31 @@ def diversity_rows(diversity: object) -> list[dict[str, Any]]:
         for key, title, sentence, digits in DIVERSITY_ROWS
         if number(seed.get(key)) is not None or number(synthetic.get(key)) is not None
     ]
+
+
+GENERATOR_ROWS = (
+    ("tokens_per_second", "Tokens a second, each generator at work"),
+    ("busy_share", "Generators at work"),
+    ("padding_share", "Padding among prompt positions"),
+    ("prefix_cache_hit_rate", "Prompt positions found in the prefix cache"),
+    ("judges_busy_seconds", "Judging, over all judges"),
+)
+
+
+def generator_rows(found: object) -> list[dict[str, str]]:
+    """Return what generators and judges did with their time, as words; what was counted alone."""
+    if not isinstance(found, Mapping):
+        return []
+    rows = []
+    for key, title in GENERATOR_ROWS:
+        value = number(found.get(key))
+        if value is None:
+            continue
+        if key == "tokens_per_second":
+            words = count(value)
+        elif key == "judges_busy_seconds":
+            words = duration(value)
+        else:
+            words = percent(value, 1)
+        rows.append({"title": title, "value": words})
+    return rows

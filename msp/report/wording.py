@@ -21,9 +21,25 @@ REASONS: dict[str, tuple[str, str]] = {
         "Asked value missing",
         "A slot value that was asked for is not in the text (denoise.require_values).",
     ),
+    "unplaced_value": (
+        "Value without a place",
+        "The asked values are not in the text, or share a word, so they cannot be labelled.",
+    ),
     "off_topic": (
         "Off topic",
         "Its noise score is above the cut (denoise.max_noise_score).",
+    ),
+    "contaminated": (
+        "Evaluation text",
+        "It says what a dev, test or other evaluation text says, or thirteen words of one.",
+    ),
+    "duplicate": (
+        "Duplicate in the run",
+        "An earlier candidate of the run says the same, or nearly (denoise.duplicates).",
+    ),
+    "surplus": (
+        "Surplus",
+        "Good enough, but there are enough better ones (generate.num_synthetic).",
     ),
     "over_quota": (
         "Over quota",
@@ -32,10 +48,12 @@ REASONS: dict[str, tuple[str, str]] = {
 }
 
 STAGES = {
+    "start": "Start Ray and check",
     "tune": "Tune the soft prompts",
     "generate": "Generate and denoise",
+    "publish": "Publish the data set",
     "train": "Train the students",
-    "evaluate": "Evaluate the students",
+    "evaluate": "Measure the data set",
     "report": "Write the report",
 }
 

@@ -5,6 +5,8 @@
     run.json                                    resolved config, fingerprint, versions
     prompts/prompts.safetensors, prompts.json   the json is written last
     candidates/round-000-shard-0000012.parquet  written once: the commit mark of its units
+    duplicates/round-000-block-0000000.parquet  ids that go, each with the id that it repeats
+    duplicates/round-000.json                   written last
     synthetic/round-000-shard-0000012.parquet   the kept ones; README.md; manifest.json, last
     student/seed_only/, student/augmented/
     metrics.json, report.html
@@ -25,6 +27,7 @@ RUN_JSON = "run.json"
 PROMPTS_TENSORS = "prompts/prompts.safetensors"
 PROMPTS_JSON = "prompts/prompts.json"
 CANDIDATES_PREFIX = "candidates/"
+DUPLICATES_PREFIX = "duplicates/"
 SYNTHETIC_PREFIX = "synthetic/"
 SYNTHETIC_README = "synthetic/README.md"
 MANIFEST = "synthetic/manifest.json"
@@ -33,6 +36,13 @@ METRICS_JSON = "metrics.json"
 REPORT_HTML = "report.html"
 STATE_PREFIX = "state/"
 TUNE_STATE_PREFIX = "state/tune/"
+HOLDER_JSON = "state/holder.json"
+DAMAGED_PREFIX = "state/damaged/"
+QUOTA_JSON = "state/quota.json"
+SELECTION_JSON = "state/selection.json"
+
+# Shards whose duplicates lie in one object.
+SHARDS_PER_BLOCK = 1024
 
 _CANDIDATES = re.compile(r"candidates/round-(\d{3,})-shard-(\d{7,})\.parquet")
 
@@ -40,6 +50,11 @@ _CANDIDATES = re.compile(r"candidates/round-(\d{3,})-shard-(\d{7,})\.parquet")
 def candidates_key(round: int, shard: int) -> str:
     """Return where a shard's units are, kept and dropped; both numbers start at 0."""
     return f"{CANDIDATES_PREFIX}{_shard_name(round, shard)}"
+
+
+def round_prefix(round: int) -> str:
+    """Return what the keys of a round's candidates start with."""
+    return f"{CANDIDATES_PREFIX}round-{round:03d}-"
 
 
 def parse_candidates_key(key: str) -> tuple[int, int]:
@@ -62,6 +77,31 @@ def synthetic_key(round: int, shard: int) -> str:
     return f"{SYNTHETIC_PREFIX}{_shard_name(round, shard)}"
 
 
+def duplicates_block(shard: int) -> int:
+    """Return the block that a shard's duplicates are in."""
+    return shard // SHARDS_PER_BLOCK
+
+
+def duplicates_key(round: int, shard: int) -> str:
+    """Return where the duplicates of a shard are, with those of its neighbours."""
+    return f"{DUPLICATES_PREFIX}round-{round:03d}-block-{duplicates_block(shard):07d}.parquet"
+
+
+def duplicates_done_key(round: int) -> str:
+    """Return the object that says a round's duplicates are all found; written last."""
+    return f"{DUPLICATES_PREFIX}round-{round:03d}.json"
+
+
+def round_key(round: int) -> str:
+    """Return where the plan of a round is, where it follows from earlier rounds."""
+    return f"{STATE_PREFIX}rounds/round-{round:03d}.json"
+
+
+def census_key(round: int) -> str:
+    """Return where the counts of a finished round are."""
+    return f"{STATE_PREFIX}rounds/census-{round:03d}.json"
+
+
 def student_key(arm: Arm, name: str) -> str:
     """Return where a student's file is: ``student/augmented/scores.json``."""
     return f"{STUDENT_PREFIX}{arm}/{name}"
@@ -75,6 +115,16 @@ def tune_state_key(name: str) -> str:
 def progress_key(stage: str) -> str:
     """Return where a stage writes how far it is, for ``msp status``."""
     return f"{STATE_PREFIX}progress/{stage}.json"
+
+
+def damaged_key(key: str, digest: str) -> str:
+    """Return where a damaged object is set aside, by the SHA-256 of what it holds now."""
+    return f"{DAMAGED_PREFIX}{key}.{digest[:12]}"
+
+
+def stage_time_key(stage: str) -> str:
+    """Return where a stage notes how long it took."""
+    return f"{STATE_PREFIX}times/{stage}.json"
 
 
 def _shard_name(round: int, shard: int) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from msp.errors import StorageError
+from msp.errors import DamagedError, StorageError
 from msp.storage.layout import MANIFEST
 from msp.storage.run_record import read_run
 from msp.storage.store import ObjectStore
@@ -82,7 +82,8 @@ def read_manifest(store: ObjectStore) -> Manifest:
     """Return the manifest.
 
     Raises:
-        StorageError: it is not there (the data set is not finished) or is damaged.
+        StorageError: it is not there: the data set is not finished.
+        DamagedError: it is damaged.
     """
     if not store.exists(MANIFEST):
         raise StorageError(
@@ -96,9 +97,9 @@ def read_manifest(store: ObjectStore) -> Manifest:
         manifest = Manifest(tree["fingerprint"], tree["num_rows"], files)
         whole = manifest.num_rows == sum(entry.rows for entry in files)
     except (ValueError, KeyError, TypeError) as error:
-        raise StorageError(_damaged(store, f"{type(error).__name__}: {error}")) from error
+        raise _damaged(store, f"{type(error).__name__}: {error}") from error
     if not whole:
-        raise StorageError(_damaged(store, "its rows do not add up"))
+        raise _damaged(store, "its rows do not add up")
     return manifest
 
 
@@ -106,13 +107,13 @@ def verify_manifest(store: ObjectStore, manifest: Manifest | None = None) -> Man
     """Return the manifest, every object of which is there and has the bytes it had when published.
 
     Raises:
-        StorageError: names the first object that is missing or damaged.
+        DamagedError: names the first object that is missing or damaged.
     """
     manifest = manifest or read_manifest(store)
     for entry in manifest.files:
         fault = _fault(store, entry)
         if fault:
-            raise StorageError(
+            raise DamagedError(
                 f"{store.uri}/{entry.key}: {fault}; remove {store.uri}/{MANIFEST} and run the "
                 "same command again, which publishes the data set anew."
             )
@@ -130,8 +131,8 @@ def _fault(store: ObjectStore, entry: ManifestFile) -> str:
     return ""
 
 
-def _damaged(store: ObjectStore, what: str) -> str:
-    return (
+def _damaged(store: ObjectStore, what: str) -> DamagedError:
+    return DamagedError(
         f"{store.uri}/{MANIFEST}: is damaged ({what}); remove it and run the same command again, "
         "which writes it anew."
     )

@@ -1,4 +1,8 @@
-"""Tables as Parquet objects whose pages carry checksums, so that damage is named and not read."""
+"""Tables as Parquet objects that carry their own checksum, so that damage is named and not read.
+
+Parquet's page checksums leave out the footer, and what S3 and disks check, a
+reader does not see.
+"""
 
 from __future__ import annotations
 
@@ -9,37 +13,40 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from msp.errors import StorageError
+from msp.storage.seal import CHECKSUM_KEY, UNSEALED, check_seal, damaged, sealed
 from msp.storage.store import ObjectStore
 
 
 def table_bytes(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> bytes:
-    """Return the rows as one Parquet file, zstd-compressed; the same rows give the same bytes."""
+    """Return the rows as one sealed Parquet file, zstd-compressed; same rows, same bytes."""
+    return arrow_bytes(pa.Table.from_pylist(list(rows), schema=schema))
+
+
+def arrow_bytes(table: pa.Table) -> bytes:
+    """Return the table as one sealed Parquet file, zstd-compressed; same rows, same bytes."""
     sink = io.BytesIO()
-    table = pa.Table.from_pylist(list(rows), schema=schema)
-    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-    return sink.getvalue()
+    with pq.ParquetWriter(
+        sink, table.schema, compression="zstd", write_page_checksum=True
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({CHECKSUM_KEY: UNSEALED})
+    return sealed(sink.getvalue())
 
 
 def read_table(store: ObjectStore, key: str) -> pa.Table:
     """Return an object's table.
 
     Raises:
-        StorageError: the object is missing, cut short or damaged.
+        DamagedError: the object is cut short, changed or not one of ours.
+        StorageError: it is not there, or the store failed.
     """
     return read_table_bytes(store.read(key), f"{store.uri}/{key}")
 
 
 def read_table_bytes(parquet: bytes, name: str) -> pa.Table:
-    """Return the table of a Parquet file's bytes; ``name`` is what messages call it."""
+    """Return the table of a sealed Parquet file's bytes; ``name`` is what messages call it."""
+    check_seal(parquet, name)
     try:
         return pq.read_table(io.BytesIO(parquet), page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
-        raise StorageError(
-            f"{name}: is damaged ({len(parquet)} bytes, {_first_line(error)}); remove it and run "
-            "the same command again, which makes it anew."
-        ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0].rstrip(".")
+        raise damaged(name, str(error).strip().split("\n")[0].rstrip(".")) from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from boto3.exceptions import Boto3Error
@@ -52,6 +52,8 @@ _CHAIN = (
     "(on a cluster: of every node)"
 )
 
+HIDDEN = "[hidden]"
+
 
 def error_code(error: ClientError) -> str:
     """Return the server's code, such as ``NoSuchKey``, or the HTTP status where it sent none."""
@@ -59,13 +61,17 @@ def error_code(error: ClientError) -> str:
 
 
 @contextmanager
-def s3_explained(name: str, *, bucket: str, endpoint_url: str | None) -> Iterator[None]:
+def s3_explained(
+    name: str, *, bucket: str, endpoint_url: str | None, secrets: Callable[[], Sequence[str]]
+) -> Iterator[None]:
     """Turn a failure of boto3 in the body into a StorageError that says what to do.
 
     Args:
         name: the object's URI.
         bucket: as it was asked for.
         endpoint_url: None for AWS.
+        secrets: returns the credentials in use, which no message may repeat: some servers and
+            proxies answer a bad request with the request itself.
 
     Raises:
         StoreAccessError: bucket, endpoint, permission or credentials need mending.
@@ -75,9 +81,26 @@ def s3_explained(name: str, *, bucket: str, endpoint_url: str | None) -> Iterato
     try:
         yield
     except ClientError as error:
+        _hide(error, secrets())
         raise _refusal(name, where, error) from error
     except (BotoCoreError, Boto3Error, RetriesExceededError) as error:
+        _hide(error, [] if isinstance(error, _NO_KEYS) else secrets())
         raise _failure(name, where, error) from error
+
+
+def _hide(error: Exception, secrets: Sequence[str]) -> None:
+    """Take credentials out of an error, which goes into logs as the cause of ours."""
+
+    def hidden(text: object) -> object:
+        for secret in secrets:
+            text = text.replace(secret, HIDDEN) if isinstance(text, str) else text
+        return text
+
+    error.args = tuple(hidden(arg) for arg in error.args)
+    if isinstance(error, ClientError):
+        told: dict[str, object] = dict(error.response.get("Error", {}))
+        answer: dict[str, object] = {"Error": {key: hidden(text) for key, text in told.items()}}
+        error.response = answer  # type: ignore[assignment]  # with the answer's headers left out
 
 
 def _refusal(name: str, where: str, error: ClientError) -> StorageError:

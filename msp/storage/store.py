@@ -11,11 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import unquote
 
 from msp.errors import ConfigError
 from msp.storage.whole_files import explained
+
+if TYPE_CHECKING:
+    from msp.config import RunConfig
+
+S3_TIMEOUT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,25 @@ class ObjectInfo:
 
     key: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """What an S3 server encrypts every object with, as it is asked for with every write.
+
+    Args:
+        kind: ``AES256`` (the server's own keys) or ``aws:kms``.
+        kms_key_id: a key of KMS; the account's default key where none is named.
+    """
+
+    kind: Literal["AES256", "aws:kms"]
+    kms_key_id: str | None = None
+
+    @property
+    def write_options(self) -> dict[str, str]:
+        """The same as boto3's arguments of a write."""
+        key = {"SSEKMSKeyId": self.kms_key_id} if self.kms_key_id else {}
+        return {"ServerSideEncryption": self.kind, **key}
 
 
 class ObjectStore(Protocol):
@@ -53,6 +77,13 @@ class ObjectStore(Protocol):
         lost on the way: the object is whole either way.
         """
 
+    def replace(self, key: str, data: bytes | None, *, expected: bytes) -> bool:
+        """Return True if the object held ``expected`` and now holds ``data`` (None: is gone).
+
+        Of several that replace the same bytes one alone gets True. On an S3
+        server that ignores conditions, two at the same moment may both get it.
+        """
+
     def exists(self, key: str) -> bool:
         """Return whether the object is there."""
 
@@ -69,13 +100,33 @@ class ObjectStore(Protocol):
         """Make a local file hold the object's bytes, streamed; whole or not at all."""
 
 
-def open_store(uri: str, *, endpoint_url: str | None = None) -> ObjectStore:
+def open_run_store(config: RunConfig) -> ObjectStore:
+    """Return the store of a run's config, as :func:`open_store`."""
+    cluster = config.cluster
+    kind, key = cluster.s3_sse, cluster.s3_sse_kms_key_id
+    return open_store(
+        config.output_uri,
+        endpoint_url=cluster.s3_endpoint_url,
+        encryption=None if kind == "none" else Encryption(kind, key),
+        timeout_seconds=cluster.s3_timeout_seconds,
+    )
+
+
+def open_store(
+    uri: str,
+    *,
+    endpoint_url: str | None = None,
+    encryption: Encryption | None = None,
+    timeout_seconds: float = S3_TIMEOUT_SECONDS,
+) -> ObjectStore:
     """Return the store at a URI; nothing is contacted or made yet.
 
     Args:
         uri: an absolute or relative path, ``file:///path``, or ``s3://bucket/prefix``.
             A relative path is resolved now, so that workers in other folders agree.
         endpoint_url: of an S3 store that is not AWS, such as ``http://minio:9000``.
+        encryption: asked of an S3 server with every write; a bucket may have a default, too.
+        timeout_seconds: how long an S3 server may stay silent before a request is tried again.
 
     Raises:
         ConfigError: another scheme, no bucket, or credentials in the URI.
@@ -86,7 +137,7 @@ def open_store(uri: str, *, endpoint_url: str | None = None) -> ObjectStore:
     if scheme == "file":
         return _open_local(_file_uri_path(uri, rest), uri)
     if scheme == "s3":
-        return _open_s3(rest, endpoint_url)
+        return _open_s3(rest, endpoint_url, encryption, timeout_seconds)
     raise ConfigError(
         f"output_uri has the scheme {scheme!r}; allowed are a path, file:///path and "
         "s3://bucket/prefix."
@@ -141,7 +192,9 @@ def _file_uri_path(uri: str, rest: str) -> str:
     return "/" + unquote(path)
 
 
-def _open_s3(rest: str, endpoint_url: str | None) -> ObjectStore:
+def _open_s3(
+    rest: str, endpoint_url: str | None, encryption: Encryption | None, timeout_seconds: float
+) -> ObjectStore:
     from msp.storage.s3 import S3Store
 
     bucket, _, prefix = rest.partition("/")
@@ -157,4 +210,10 @@ def _open_s3(rest: str, endpoint_url: str | None) -> ObjectStore:
         raise ConfigError(
             f"cluster.s3_endpoint_url is {endpoint_url!r}; it begins with http:// or https://."
         )
-    return S3Store(bucket, prefix.strip("/"), endpoint_url=endpoint_url)
+    return S3Store(
+        bucket,
+        prefix.strip("/"),
+        endpoint_url=endpoint_url,
+        encryption=encryption,
+        timeout_seconds=timeout_seconds,
+    )

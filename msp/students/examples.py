@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from msp.config import StudentConfig
 from msp.errors import TaskDataError, did_you_mean
 from msp.records import Example
+from msp.tasks.base import Kind, TaskData
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -30,10 +31,14 @@ class LabelledTexts:
     Args:
         texts: N of them.
         gold: [N, A], true where text n carries label a.
+        targets: where labels stand in each text, in brackets; empty in tasks without words.
+        is_single: whether each text has exactly one label.
     """
 
     texts: tuple[str, ...]
     gold: Bools
+    targets: tuple[str, ...] = ()
+    is_single: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,21 +50,23 @@ class TrainingSet(LabelledTexts):
         num_synthetic: how many synthetic examples stand behind it, whether held or not.
     """
 
-    weights: npt.NDArray[np.float64]
+    weights: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     num_synthetic: int = 0
 
     @property
     def content_hash(self) -> str:
         """SHA-256 (hex) of texts, labels and weights."""
-        digest = hashlib.sha256(json.dumps(self.texts).encode())
+        digest = hashlib.sha256(json.dumps([self.texts, self.targets]).encode())
         for array in (self.gold, self.weights):
             digest.update(repr(array.shape).encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 
 
-def labelled_texts(examples: Sequence[Example], labels: Sequence[str]) -> LabelledTexts:
-    """Return the examples as a student reads them; slot values are not classified.
+def labelled_texts(
+    examples: Sequence[Example], labels: Sequence[str], kind: Kind = "multilabel"
+) -> LabelledTexts:
+    """Return the examples as a student of a kind of task reads them.
 
     Raises:
         TaskDataError: an example carries a label that is not among ``labels``.
@@ -75,7 +82,13 @@ def labelled_texts(examples: Sequence[Example], labels: Sequence[str]) -> Labell
                     f"that the student learns{near or '.'}"
                 )
             gold[row, columns[name]] = True
-    return LabelledTexts(tuple(example.text for example in examples), gold)
+    has_words = kind in ("tagging", "parse")
+    return LabelledTexts(
+        texts=tuple(example.text for example in examples),
+        gold=gold,
+        targets=tuple(example.target or "" for example in examples) if has_words else (),
+        is_single=kind == "single_label",
+    )
 
 
 def training_set(
@@ -86,27 +99,59 @@ def training_set(
     config: StudentConfig,
     seed: int,
 ) -> TrainingSet:
+    """Return what an arm of a multi-label task learns from; see :func:`training_set_of`."""
+    return _training_set((seeds, ()), synthetic, (labels, "multilabel"), config, seed)
+
+
+def training_set_of(
+    task: TaskData, synthetic: Iterable[Example], *, config: StudentConfig, seed: int
+) -> TrainingSet:
     """Return what an arm learns from, bounded however many synthetic examples there are.
 
     A training draws ``num_steps * batch_size`` times, so no more synthetic
     examples than that are held: a uniform sample. All synthetic examples together
     weigh ``synthetic_weight`` times what all seed examples weigh, so a thousand
-    and a million of them can be compared.
+    and a million of them can be compared; examples of other domains weigh
+    ``source_weight`` times as much in both arms.
 
     Args:
-        seeds: the seed examples.
+        task: its seed examples, those of other domains, and its labels in the ontology's order.
         synthetic: read once; none for the seed-only arm. Their order must not change between runs.
-        labels: the ontology's labels, in its order.
         config: the student section.
         seed: of the sample.
     """
+    labels = [attribute.name for attribute in task.ontology.attributes]
+    real = (task.seeds, task.source)
+    return _training_set(real, synthetic, (labels, task.kind), config, seed)
+
+
+def _training_set(
+    real: tuple[Sequence[Example], Sequence[Example]],
+    synthetic: Iterable[Example],
+    labelled: tuple[Sequence[str], Kind],
+    config: StudentConfig,
+    seed: int,
+) -> TrainingSet:
+    seeds, source = real
     room = config.num_steps * config.batch_size
     held, num_synthetic = _sample(synthetic, room, seed)
-    found = labelled_texts([*seeds, *held], labels)
-    weights = np.ones(len(found.texts))
-    if held:
-        weights[len(seeds) :] = config.synthetic_weight * max(len(seeds), 1) / len(held)
-    return TrainingSet(found.texts, found.gold, weights, num_synthetic)
+    found = labelled_texts([*seeds, *source, *held], *labelled)
+    total = max(len(seeds), 1)
+    weights = [
+        np.full(len(part), factor * total / max(len(part), 1))
+        for part, factor in (
+            (source, config.source_weight),
+            (held, config.synthetic_weight),
+        )
+    ]
+    return TrainingSet(
+        texts=found.texts,
+        gold=found.gold,
+        targets=found.targets,
+        is_single=found.is_single,
+        weights=np.concatenate([np.ones(len(seeds)), *weights]),
+        num_synthetic=num_synthetic,
+    )
 
 
 def draw_batches(training: TrainingSet, config: StudentConfig, seed: int) -> npt.NDArray[np.int64]:

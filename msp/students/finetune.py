@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from msp.config import StudentConfig
 from msp.models.encoder import SentenceEncoder, mean_pool
 from msp.students.examples import Floats, TrainingSet, draw_batches
+from msp.students.head import label_loss, label_probabilities
 
 _WEIGHT_DECAY = 0.01
 _WARMUP_FRACTION = 0.1
@@ -89,46 +90,61 @@ def train_finetuned(
         student.to(encoder.device).train()
         # Weights are alike everywhere, dropout is not.
         torch.manual_seed(seed + workers.rank)
-        step = _Step(config, student, workers.wrap(student), len(batches))
+        wrapped = workers.wrap(student)
+        step = Step(config, student.output, student.body, len(batches))
         targets = torch.from_numpy(training.gold).float()
         for rows in batches:
             tokens = encoder.tokenize([training.texts[row] for row in rows])
-            step(tokens, targets[rows].to(encoder.device))
+            gold = targets[rows].to(encoder.device)
+            step(label_loss(wrapped(**tokens), gold, is_single=training.is_single))
     return student.eval()
 
 
 def finetuned_probabilities(
-    student: FinetunedStudent, encoder: SentenceEncoder, texts: Sequence[str]
+    student: FinetunedStudent,
+    encoder: SentenceEncoder,
+    texts: Sequence[str],
+    *,
+    is_single: bool = False,
 ) -> Floats:
-    """Return [N, A] probabilities; batches hold texts of like length."""
+    """Return [N, A] probabilities; batches hold texts of like length.
+
+    With ``is_single`` a row sums to 1: one label is right.
+    """
     order = sorted(range(len(texts)), key=lambda i: (len(texts[i]), i))
     probabilities = np.zeros((len(texts), student.output.out_features), dtype=np.float32)
     with torch.inference_mode():
         for start in range(0, len(order), 64):
             rows = order[start : start + 64]
             logits = student(**encoder.tokenize([texts[i] for i in rows]))
-            probabilities[rows] = torch.sigmoid(logits).float().cpu().numpy()
+            probabilities[rows] = label_probabilities(logits, is_single=is_single)
     return probabilities
 
 
-class _Step:
-    """One optimiser step; the output layer is new and learns faster than the body."""
+class Step:
+    """One optimiser step; what is new learns faster than the body.
+
+    Args:
+        config: both learning rates.
+        output: the new layers.
+        body: the encoder's.
+        num_steps: of the training, over which the rates rise and fall.
+    """
 
     def __init__(
-        self, config: StudentConfig, student: FinetunedStudent, wrapped: nn.Module, num_steps: int
+        self, config: StudentConfig, output: nn.Module, body: nn.Module, num_steps: int
     ) -> None:
-        self._wrapped = wrapped
         groups = [
-            {"params": student.output.parameters(), "lr": config.learning_rate},
-            {"params": student.body.parameters(), "lr": config.encoder_learning_rate},
+            {"params": output.parameters(), "lr": config.learning_rate},
+            {"params": body.parameters(), "lr": config.encoder_learning_rate},
         ]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=_WEIGHT_DECAY)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
             self._optimizer, _warm_up_then_down(num_steps)
         )
 
-    def __call__(self, tokens: dict[str, Tensor], targets: Tensor) -> None:
-        loss = nn.functional.binary_cross_entropy_with_logits(self._wrapped(**tokens), targets)
+    def __call__(self, loss: Tensor) -> None:
+        """Lower the loss."""
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()

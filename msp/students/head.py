@@ -78,7 +78,7 @@ def train_head(
         )
         for rows in batches:
             logits = student(inputs[rows])
-            loss = nn.functional.binary_cross_entropy_with_logits(logits, targets[rows])
+            loss = label_loss(logits, targets[rows], is_single=training.is_single)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -96,8 +96,29 @@ def new_head(config: StudentConfig, dimension: int, num_labels: int) -> HeadStud
     )
 
 
-def head_probabilities(student: HeadStudent, embeddings: Floats) -> Floats:
-    """Return [N, A] probabilities of embeddings [N, D]."""
+def head_probabilities(
+    student: HeadStudent, embeddings: Floats, *, is_single: bool = False
+) -> Floats:
+    """Return [N, A] probabilities of embeddings [N, D]; with ``is_single`` a row sums to 1."""
     with torch.inference_mode():
-        probabilities: Floats = torch.sigmoid(student(torch.tensor(embeddings))).numpy()
+        return label_probabilities(student(torch.tensor(embeddings)), is_single=is_single)
+
+
+def label_loss(logits: Tensor, targets: Tensor, *, is_single: bool) -> Tensor:
+    """Return the cross-entropy over each label on its own, or over the one label that is right.
+
+    Args:
+        logits: [B, A].
+        targets: [B, A], 1 where the example carries the label.
+        is_single: whether a row of targets has exactly one 1.
+    """
+    if is_single:
+        return nn.functional.cross_entropy(logits, targets)
+    return nn.functional.binary_cross_entropy_with_logits(logits, targets)
+
+
+def label_probabilities(logits: Tensor, *, is_single: bool) -> Floats:
+    """Return what logits [B, A] say of each label, in float32."""
+    shares = torch.softmax(logits, dim=-1) if is_single else torch.sigmoid(logits)
+    probabilities: Floats = shares.float().cpu().numpy()
     return probabilities

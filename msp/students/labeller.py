@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,21 +27,35 @@ class SeedLabeller:
         labels: A of them, in the ontology's order.
         encoder: gives the embeddings, here and later.
         seed: the run's.
+        is_single: whether each text has exactly one label.
+
+    Attributes:
+        seed_vectors: [N, D], the seeds' embeddings in their order.
     """
 
     def __init__(
-        self, seeds: Sequence[Example], labels: Sequence[str], encoder: TextEncoder, *, seed: int
+        self,
+        seeds: Sequence[Example],
+        labels: Sequence[str],
+        encoder: TextEncoder,
+        *,
+        seed: int,
+        is_single: bool = False,
     ) -> None:
         self.labels = tuple(labels)
+        self._is_single = is_single
         config = StudentConfig()
-        training = training_set(seeds, (), labels=labels, config=config, seed=seed)
-        vectors = encoder.encode(training.texts)
+        found = training_set(seeds, (), labels=labels, config=config, seed=seed)
+        training = replace(found, is_single=is_single)
+        self.seed_vectors = encoder.encode(training.texts)
         self._heads = [
-            train_head(config, training, vectors, seed=seed + number)
+            train_head(config, training, self.seed_vectors, seed=seed + number)
             for number in range(_NUM_HEADS)
         ]
 
     def probabilities(self, vectors: Floats) -> Floats:
         """Return [N, A] probabilities for embeddings [N, D]."""
-        mean: Floats = np.mean([head_probabilities(h, vectors) for h in self._heads], axis=0)
+        single = self._is_single
+        said = [head_probabilities(head, vectors, is_single=single) for head in self._heads]
+        mean: Floats = np.mean(said, axis=0)
         return mean

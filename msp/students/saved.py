@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from msp.config import StudentConfig
 from msp.errors import CheckpointError, StorageError
 from msp.models.encoder import SentenceEncoder, load_encoder
 from msp.storage import layout
@@ -18,8 +20,13 @@ from msp.storage.store import ObjectStore
 from msp.students.examples import Floats
 from msp.students.finetune import FinetunedStudent, finetuned_probabilities
 from msp.students.head import HeadStudent, head_probabilities
+from msp.students.tag_scheme import TagScheme
+from msp.students.tagger import TaggingStudent, predict_forests, predict_forests_finetuned
+from msp.students.words import NUM_SHAPES, embed_words
+from msp.tasks.brackets import labels_in, read_brackets, write_brackets
+from msp.tasks.placing import split_words
 
-StudentModule = HeadStudent | FinetunedStudent
+StudentModule = HeadStudent | FinetunedStudent | TaggingStudent
 
 WEIGHTS = "student.safetensors"
 DESCRIPTION = "student.json"  # written last
@@ -35,6 +42,9 @@ class Description:
         dimension: of the encoder's vectors.
         labels: A of them, in the ontology's order.
         threshold: a label is said where its probability reaches it.
+        is_single: whether the most probable label is said instead, and no other.
+        roots: of a student that parses: labels of whole texts.
+        levels: of a student that tags or parses: its chains of labels, the outermost first.
     """
 
     kind: str
@@ -42,6 +52,14 @@ class Description:
     dimension: int
     labels: tuple[str, ...]
     threshold: float
+    is_single: bool = False
+    roots: tuple[str, ...] = ()
+    levels: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def scheme(self) -> TagScheme:
+        """What a student that tags or parses can say."""
+        return TagScheme(self.roots, self.levels)
 
 
 @dataclass(frozen=True)
@@ -59,15 +77,34 @@ class Student:
     description: Description
 
     def probabilities(self, texts: Sequence[str]) -> Floats:
-        """Return [N, A] probabilities, one row a text."""
+        """Return [N, A] probabilities, one row a text, of a student that names labels."""
+        is_single = self.description.is_single
         if isinstance(self.module, HeadStudent):
-            return head_probabilities(self.module, self.encoder.encode(texts))
-        return finetuned_probabilities(self.module, self.encoder, texts)
+            embeddings = self.encoder.encode(texts)
+            return head_probabilities(self.module, embeddings, is_single=is_single)
+        assert isinstance(self.module, FinetunedStudent), "this student tags words: see tag()"
+        return finetuned_probabilities(self.module, self.encoder, texts, is_single=is_single)
+
+    def tag(self, texts: Sequence[str]) -> list[str]:
+        """Return each text in brackets, of a student that tags or parses."""
+        assert isinstance(self.module, TaggingStudent), "this student names labels: see predict()"
+        sentences = [split_words(text) for text in texts]
+        if self.module.body is None:
+            features = embed_words(self.encoder, sentences)
+            forests = predict_forests(self.module, sentences, features)
+        else:
+            forests = predict_forests_finetuned(self.module, sentences, self.encoder)
+        return [write_brackets(forest) for forest in forests]
 
     def predict(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """Return each text's labels, in the ontology's order; a text may have none."""
+        if isinstance(self.module, TaggingStudent):
+            said_in = [labels_in(read_brackets(target)) for target in self.tag(texts)]
+            return [tuple(n for n in self.description.labels if n in said) for said in said_in]
         probabilities = self.probabilities(texts)
         labels = self.description.labels
+        if self.description.is_single:
+            return [(labels[a],) for a in probabilities.argmax(axis=1)]
         said = probabilities >= probabilities.dtype.type(self.description.threshold)
         return [tuple(labels[a] for a in np.flatnonzero(row)) for row in said]
 
@@ -103,7 +140,7 @@ def load_student(store: ObjectStore, arm: layout.Arm, *, device: str = "auto") -
         )
     try:
         found = json.loads(store.read(layout.student_key(arm, DESCRIPTION)))
-        description = Description(**{**found, "labels": tuple(found["labels"])})
+        description = _description(dict(found))
         weights = load(store.read(layout.student_key(arm, WEIGHTS)))
         encoder = load_encoder(description.encoder, device=device)
         if encoder.dimension != description.dimension:
@@ -118,11 +155,31 @@ def load_student(store: ObjectStore, arm: layout.Arm, *, device: str = "auto") -
     return Student(module.eval(), encoder, description)
 
 
+def _description(found: dict[str, Any]) -> Description:
+    tuples = {name: tuple(found.get(name, ())) for name in ("labels", "roots")}
+    levels = tuple(tuple(chains) for chains in found.get("levels", ()))
+    return Description(**{**found, **tuples, "levels": levels})
+
+
 def _empty_module(
     description: Description, encoder: SentenceEncoder, weights: Mapping[str, Tensor]
 ) -> StudentModule:
     num_labels = len(description.labels)
+    if description.levels:
+        return _empty_tagger(description, encoder, weights)
     if description.kind == "finetune":
         return FinetunedStudent(encoder.body, encoder.dimension, num_labels).to(encoder.device)
     hidden_size = weights["hidden.weight"].shape[0]
     return HeadStudent(encoder.dimension, num_labels, hidden_size=hidden_size)
+
+
+def _empty_tagger(
+    description: Description, encoder: SentenceEncoder, weights: Mapping[str, Tensor]
+) -> TaggingStudent:
+    hidden_size, dimension = weights["output.words.weight"].shape
+    return TaggingStudent(
+        dimension - NUM_SHAPES,
+        description.scheme,
+        StudentConfig(hidden_size=hidden_size),
+        body=encoder.body if description.kind == "finetune" else None,
+    ).to(encoder.device)

@@ -9,7 +9,10 @@ import numpy as np
 
 from msp.errors import TaskDataError
 from msp.students.examples import Bools, Floats, LabelledTexts
-from msp.tasks.metrics import THRESHOLDS, multilabel_scores
+from msp.tasks.brackets import Forest, forest_of, read_brackets, spans_in, words_in
+from msp.tasks.metrics import THRESHOLDS, multilabel_scores, single_label_scores
+from msp.tasks.paper_metrics import paper_entity_scores, paper_label_scores, paper_parse_scores
+from msp.tasks.span_metrics import entity_scores, label_f1, parse_scores
 
 # Where the task has no dev examples to choose by.
 NO_DEV_THRESHOLD = 0.5
@@ -17,14 +20,19 @@ _NUM_RESAMPLES = 200
 
 
 def score_training(
-    dev: tuple[Floats, LabelledTexts], test: tuple[Floats, LabelledTexts], labels: Sequence[str]
+    dev: tuple[Floats, LabelledTexts],
+    test: tuple[Floats, LabelledTexts],
+    labels: Sequence[str],
+    *,
+    paper: bool = False,
 ) -> dict[str, Any]:
-    """Return one training's figures, its threshold chosen on dev and never on test.
+    """Return one training's figures of several labels, its threshold chosen on dev, not on test.
 
     Args:
         dev: probabilities [N, A] and the split they are of; it may hold nothing.
         test: likewise, with at least one example.
         labels: A of them.
+        paper: whether MSP's own figures are added.
 
     Returns:
         ``threshold``, ``metrics`` (name -> percent) and ``per_attribute`` (label -> F1 in
@@ -37,15 +45,77 @@ def score_training(
     threshold = choose_threshold(probabilities, split.gold) if split.texts else NO_DEV_THRESHOLD
     probabilities, split = test
     predicted = probabilities >= probabilities.dtype.type(threshold)
-    columns: list[int] = np.flatnonzero(split.gold.any(axis=0)).tolist()
     return {
         "threshold": threshold,
-        "metrics": multilabel_scores(split.gold, predicted),
-        "per_attribute": {
-            labels[a]: multilabel_scores(split.gold[:, [a]], predicted[:, [a]])["micro_f1"]
-            for a in columns
-        },
+        "metrics": multilabel_scores(split.gold, predicted)
+        | (paper_label_scores(split.gold, predicted) if paper else {}),
+        "per_attribute": _label_f1(split.gold, predicted, labels),
     }
+
+
+def score_single(
+    test: tuple[Floats, LabelledTexts], labels: Sequence[str], *, paper: bool = False
+) -> dict[str, Any]:
+    """Return one training's figures where the most probable label is the answer.
+
+    See :func:`score_training`; nothing is chosen on dev.
+    """
+    probabilities, split = test
+    if np.isnan(probabilities).any():
+        raise _diverged("probabilities")
+    predicted = np.zeros(split.gold.shape, dtype=np.bool_)
+    predicted[np.arange(len(predicted)), probabilities.argmax(axis=1)] = True
+    return {
+        "metrics": single_label_scores(split.gold, predicted)
+        | (paper_label_scores(split.gold, predicted) if paper else {}),
+        "per_attribute": _label_f1(split.gold, predicted, labels),
+    }
+
+
+def score_spans(
+    test: tuple[Sequence[Forest], LabelledTexts],
+    kind: str,
+    labels: Sequence[str],
+    *,
+    paper: bool = False,
+) -> dict[str, Any]:
+    """Return one training's figures of a task that tags or parses; see :func:`score_training`.
+
+    Args:
+        test: each text's forest and the split.
+        kind: ``tagging`` or ``parse``.
+        labels: what is scored; of tagging, spans with others are left out.
+        paper: whether MSP's own figures are added.
+    """
+    predicted, split = test
+    gold = [read_brackets(target) for target in split.targets]
+    if kind == "parse":
+        metrics = parse_scores(gold, predicted)
+        metrics |= paper_parse_scores(gold, predicted) if paper else {}
+    else:
+        gold, predicted = ([_only(forest, labels) for forest in side] for side in (gold, predicted))
+        metrics = entity_scores(gold, predicted)
+        metrics |= paper_entity_scores(gold, predicted) if paper else {}
+    return {"metrics": metrics, "per_attribute": label_f1(gold, predicted)}
+
+
+def _only(forest: Forest, labels: Sequence[str]) -> Forest:
+    spans = [span for span in spans_in(forest) if span.label in labels]
+    return forest_of(words_in(forest), spans)
+
+
+def _label_f1(gold: Bools, predicted: Bools, labels: Sequence[str]) -> dict[str, float]:
+    columns: list[int] = np.flatnonzero(gold.any(axis=0)).tolist()
+    return {
+        labels[a]: multilabel_scores(gold[:, [a]], predicted[:, [a]])["micro_f1"] for a in columns
+    }
+
+
+def _diverged(what: str) -> TaskDataError:
+    return TaskDataError(
+        f"the student's {what} are NaN: its training diverged; "
+        "lower student.learning_rate or student.encoder_learning_rate."
+    )
 
 
 def choose_threshold(probabilities: Floats, gold: Bools) -> float:
@@ -65,10 +135,7 @@ def choose_threshold(probabilities: Floats, gold: Bools) -> float:
         TaskDataError: a probability is NaN, since the training diverged.
     """
     if np.isnan(probabilities).any():
-        raise TaskDataError(
-            "the student's probabilities are NaN: its training diverged; "
-            "lower student.learning_rate or student.encoder_learning_rate."
-        )
+        raise _diverged("probabilities")
     thresholds = THRESHOLDS.astype(probabilities.dtype)
     said = [probabilities >= threshold for threshold in thresholds]
     hits = np.stack([(rows & gold).sum(axis=1) for rows in said], axis=1)
@@ -90,7 +157,8 @@ def summarise(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     Returns:
         every metric -> {``mean``, ``std`` (of the population; 0 for one training),
-        ``per_seed``}; ``per_attribute`` -> mean F1; ``thresholds``, one a training.
+        ``per_seed``}; ``per_attribute`` -> mean F1; ``thresholds``, one a training, of a
+        task that has any.
     """
     names = trainings[0]["metrics"]
     per_seed = {name: [t["metrics"][name] for t in trainings] for name in names}
@@ -102,5 +170,10 @@ def summarise(trainings: Sequence[dict[str, Any]]) -> dict[str, Any]:
         label: float(np.mean([t["per_attribute"][label] for t in trainings]))
         for label in trainings[0]["per_attribute"]
     }
-    thresholds = [t["threshold"] for t in trainings]
-    return {**figures, "per_attribute": per_attribute, "thresholds": thresholds}
+    # Only what answers with several labels has any.
+    thresholds = [t["threshold"] for t in trainings if "threshold" in t]
+    return {
+        **figures,
+        "per_attribute": per_attribute,
+        **({"thresholds": thresholds} if thresholds else {}),
+    }

@@ -8,10 +8,9 @@ from typing import Any
 
 from msp.storage import layout
 from msp.storage.store import ObjectStore
-from msp.students.examples import Floats, LabelledTexts
-from msp.students.head import HeadStudent
-from msp.students.saved import Description, StudentModule, save_student
-from msp.students.score import score_training
+from msp.students.examples import LabelledTexts
+from msp.students.kinds import Learner
+from msp.students.saved import StudentModule, save_student
 
 
 @dataclass(frozen=True)
@@ -43,12 +42,12 @@ class Evaluation:
     Args:
         dev: chooses the threshold; may be empty.
         test: gives the figures.
-        labels: A of them, in the ontology's order.
+        learner: the kind of student.
     """
 
     dev: LabelledTexts
     test: LabelledTexts
-    labels: tuple[str, ...]
+    learner: Learner
 
 
 def finished_scores(store: ObjectStore, training: Training) -> dict[str, Any] | None:
@@ -71,9 +70,9 @@ def commit_training(
     training: Training,
     module: StudentModule,
     *,
-    probabilities: tuple[Floats, Floats],
+    answers: tuple[Any, Any],
     evaluation: Evaluation,
-    encoder: tuple[str, int],
+    described_as: tuple[str, str, int],
 ) -> None:
     """Make the store hold a training's scores, and before them its student where it is kept.
 
@@ -81,14 +80,14 @@ def commit_training(
         store: of the run.
         training: which one it was.
         module: what it made.
-        probabilities: of dev and of test.
+        answers: what the student says of dev and of test.
         evaluation: the splits.
-        encoder: name and dimension of the encoder.
+        described_as: ``head`` or ``finetune``, and the encoder's name and dimension.
     """
-    dev, test = probabilities
-    scores = score_training((dev, evaluation.dev), (test, evaluation.test), evaluation.labels)
+    dev, test = answers
+    scores = evaluation.learner.score((dev, evaluation.dev), (test, evaluation.test))
     if training.is_saved:
-        kind = "head" if isinstance(module, HeadStudent) else "finetune"
-        description = Description(kind, *encoder, evaluation.labels, scores["threshold"])
+        kind, name, dimension = described_as
+        description = evaluation.learner.describe(kind, (name, dimension), scores)
         save_student(store, training.arm, module, description)
     store.write(training.key, json.dumps({**asdict(training), **scores}, sort_keys=True).encode())

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msp.config import TaskConfig
-from msp.tasks import jsonl, nlupp
+from msp.tasks import actdial, banking77, crossner, jsonl, nlupp, topv2
 from msp.tasks.base import TaskData
 
-READERS: dict[str, Callable[..., TaskData]] = {"jsonl": jsonl.load, "nlupp": nlupp.load}
+READERS: dict[str, Callable[..., TaskData]] = {
+    "jsonl": jsonl.load,
+    "nlupp": nlupp.load,
+    "crossner": crossner.load,
+    "topv2": topv2.load,
+    "banking77": banking77.load,
+    "actdial": actdial.load,
+}
 
 
 def load_task(config: TaskConfig, *, seed: int) -> TaskData:

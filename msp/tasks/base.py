@@ -6,12 +6,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from msp.records import Example
 from msp.tasks.linearise import linearise, parse_target
 from msp.tasks.ontology import Ontology
 
-__all__ = ["TaskData", "content_hash", "linearise", "parse_target"]
+__all__ = ["Kind", "TaskData", "content_hash", "linearise", "parse_target"]
+
+# What a student answers: any number of labels, one label, labelled spans, or a tree of them.
+Kind = Literal["multilabel", "single_label", "tagging", "parse"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,10 @@ class TaskData:
         test: for the reported figures alone.
         content_hash: SHA-256 (hex) over ontology and examples; the same in every process.
         notes: what a user should know of the data, one sentence each.
+        kind: what the student answers.
+        tags: of tagging: the labels that stand over words, slots or entity types.
+        source: labelled examples of other domains; prompts and students learn from them, too,
+            but nothing is generated for them.
     """
 
     ontology: Ontology
@@ -35,6 +43,14 @@ class TaskData:
     test: tuple[Example, ...]
     content_hash: str
     notes: tuple[str, ...] = ()
+    kind: Kind = "multilabel"
+    tags: tuple[str, ...] = ()
+    source: tuple[Example, ...] = ()
+
+    @property
+    def labelled(self) -> tuple[Example, ...]:
+        """Every labelled example that is learned from: the seeds, then those of other domains."""
+        return (*self.seeds, *self.source)
 
 
 def content_hash(ontology: Ontology, *splits: Sequence[Example]) -> str:
@@ -49,5 +65,6 @@ def content_hash(ontology: Ontology, *splits: Sequence[Example]) -> str:
         for example in split:
             values = [[slot, list(texts)] for slot, texts in example.values.items()]
             labelled = [example.uid, example.text, list(example.attributes), values]
-            digest.update(json.dumps([number, *labelled, example.domain]).encode())
+            bracketed = [] if example.target is None else [example.target]
+            digest.update(json.dumps([number, *labelled, example.domain, *bracketed]).encode())
     return digest.hexdigest()

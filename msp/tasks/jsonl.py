@@ -19,7 +19,7 @@ from msp.tasks.labelling import Labeller, RawExample
 from msp.tasks.ontology import GENERAL, MAX_NAME_CHARS, Ontology, load_ontology
 from msp.tasks.reading import checked_text, read_json_lines, shown
 from msp.tasks.sampling import hold_out
-from msp.tasks.splits import Parts, build_task
+from msp.tasks.splits import Parts, build_task, tagged
 
 TEST_FRACTION = 0.2
 
@@ -68,6 +68,8 @@ def load(config: TaskConfig, *, seed: int) -> TaskData:
     else:
         training, test = tuple(splits["seed"]), tuple(splits["test"])
     parts = Parts(training, splits["dev"], test, path.name, dev_fraction, rows.notes())
+    if config.predict == "slots":
+        parts = tagged(parts, [slot.name for slot in scope.slots])
     return build_task(parts, scope, domain=domain, config=config, seed=seed)
 
 

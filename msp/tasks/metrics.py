@@ -1,4 +1,4 @@
-"""A multi-label task's figures, as scikit-learn defines them, and the choice of a threshold."""
+"""Figures of tasks with labels, as scikit-learn defines them, and the choice of a threshold."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ from msp.errors import TaskDataError
 Bools = npt.NDArray[np.bool_]
 
 THRESHOLDS = np.arange(1, 100) / 100
+
+# What a kind of task is judged by, the first figure above all.
+HEADLINE: dict[str, tuple[str, ...]] = {
+    "multilabel": ("micro_f1", "macro_f1", "exact_match"),
+    "single_label": ("accuracy", "macro_f1"),
+    "tagging": ("entity_f1", "entity_macro_f1"),
+    "parse": ("exact_match", "intent_accuracy", "slot_f1"),
+}
 
 
 def multilabel_scores(gold: Bools, predicted: Bools) -> dict[str, float]:
@@ -39,12 +47,26 @@ def multilabel_scores(gold: Bools, predicted: Bools) -> dict[str, float]:
     supported = num_gold > 0
     per_attribute = 2 * hits[supported] / (num_predicted + num_gold)[supported]
     return {
-        "micro_f1": _percent(2 * hits.sum(), num_predicted.sum() + num_gold.sum()),
+        "micro_f1": percent(2 * hits.sum(), num_predicted.sum() + num_gold.sum()),
         "macro_f1": float(100 * per_attribute.mean()) if supported.any() else 0.0,
-        "exact_match": _percent(np.count_nonzero((gold == predicted).all(axis=1)), len(gold)),
-        "micro_precision": _percent(hits.sum(), num_predicted.sum()),
-        "micro_recall": _percent(hits.sum(), num_gold.sum()),
+        "exact_match": percent(np.count_nonzero((gold == predicted).all(axis=1)), len(gold)),
+        "micro_precision": percent(hits.sum(), num_predicted.sum()),
+        "micro_recall": percent(hits.sum(), num_gold.sum()),
     }
+
+
+def single_label_scores(gold: Bools, predicted: Bools) -> dict[str, float]:
+    """Return ``accuracy`` and ``macro_f1`` of a task with one label an example, in percent.
+
+    Args:
+        gold: [N, A], one true in each row.
+        predicted: [N, A], likewise.
+
+    Raises:
+        TaskDataError: there is no example.
+    """
+    scores = multilabel_scores(gold, predicted)
+    return {"accuracy": scores["exact_match"], "macro_f1": scores["macro_f1"]}
 
 
 def best_threshold(scores: npt.NDArray[np.floating[Any]], gold: Bools) -> float:
@@ -78,5 +100,6 @@ def _check_shapes(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> None:
         raise TaskDataError("there is no example to score; give the split some.")
 
 
-def _percent(part: Any, whole: Any) -> float:
+def percent(part: Any, whole: Any) -> float:
+    """Return a share in percent; 0 of nothing."""
     return float(100 * part / whole) if whole else 0.0

@@ -6,7 +6,7 @@ The folder is as published: ``ontology.json`` and ``DOMAIN/fold0.json`` to
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ from msp.config import TaskConfig
 from msp.errors import ConfigError, TaskDataError, did_you_mean
 from msp.records import Example
 from msp.tasks.base import TaskData
+from msp.tasks.brackets import forest_of, read_brackets, spans_in, words_in, write_brackets
 from msp.tasks.labelling import Labeller, RawExample
 from msp.tasks.ontology import GENERAL, Ontology, load_ontology
+from msp.tasks.placing import tag_characters
 from msp.tasks.reading import read_json, shown
 from msp.tasks.splits import Parts, build_task
 
@@ -58,10 +60,19 @@ def load(config: TaskConfig, *, seed: int) -> TaskData:
         training_domain = next(other for other in DOMAINS if other != domain)
         rest = folds = list(range(NUM_FOLDS))
     scope = ontology.for_domain(GENERAL if config.setting == "cross" else domain)
-    read = _Folds(folder, ontology, ontology_path.name)
+    predicts_slots = config.predict == "slots"
+    read = _Folds(folder, ontology, ontology_path.name, tags_slots=predicts_slots)
     training = _within(read.examples(training_domain, folds), scope)
     test = _within(read.examples(domain, rest), scope)
-    parts = Parts(training, (), test, f"{folder.name}/{domain}", config.dev_fraction)
+    parts = Parts(
+        training,
+        (),
+        test,
+        f"{folder.name}/{domain}",
+        config.dev_fraction,
+        kind="tagging" if predicts_slots else "multilabel",
+        tags=tuple(slot.name for slot in scope.slots) if predicts_slots else (),
+    )
     return build_task(parts, scope, domain=domain, config=config, seed=seed)
 
 
@@ -95,15 +106,32 @@ def _within(examples: Iterable[Example], scope: Ontology) -> tuple[Example, ...]
             example,
             attributes=tuple(name for name in example.attributes if name in known),
             values={slot: texts for slot, texts in example.values.items() if slot in known},
+            target=example.target and _without_tags(example.target, known),
         )
         for example in examples
     )
 
 
-class _Folds:
-    """Reads folds of the published folder, each example checked against its domain's ontology."""
+def _without_tags(target: str, known: Container[str]) -> str:
+    forest = read_brackets(target)
+    spans = [span for span in spans_in(forest) if span.label in known]
+    return write_brackets(forest_of(words_in(forest), spans))
 
-    def __init__(self, folder: Path, ontology: Ontology, ontology_file: str) -> None:
+
+class _Folds:
+    """Reads folds of the published folder, each example checked against its domain's ontology.
+
+    Args:
+        folder: as published.
+        ontology: of both domains.
+        ontology_file: its file name, for messages.
+        tags_slots: whether examples say at which words their slots stand.
+    """
+
+    def __init__(
+        self, folder: Path, ontology: Ontology, ontology_file: str, *, tags_slots: bool
+    ) -> None:
+        self._tags_slots = tags_slots
         self._folder = folder
         self._ontology = ontology
         self._ontology_file = ontology_file
@@ -123,8 +151,30 @@ class _Folds:
                 where = f"{domain}/{file}, example {index}"
                 raw = _raw(row, domain, where)
                 uid = f"{domain}/fold{fold}:{index}"
-                found.append(labeller.example(raw, uid=uid, where=where))
+                example = labeller.example(raw, uid=uid, where=where)
+                if self._tags_slots:
+                    example = replace(example, target=_target(example.text, row, labeller, where))
+                found.append(example)
         return found
+
+
+def _target(text: str, row: dict[str, Any], labeller: Labeller, where: str) -> str:
+    """Return the text with its slots in brackets, at the characters that the data names."""
+    spans = []
+    for name, slot in row.get("slots", {}).items():
+        span = slot.get("span")
+        if not (
+            isinstance(span, list)
+            and len(span) == 2
+            and all(isinstance(place, int) for place in span)
+            and 0 <= span[0] < span[1] <= len(text)
+        ):
+            raise TaskDataError(
+                f"{where}: span of slot {shown(name)} is {shown(span)}; write [first character, "
+                f"one past the last] of a text of {len(text)} characters."
+            )
+        spans.append((*span, labeller.ontology.slot_name(name)))
+    return write_brackets(tag_characters(text, spans))
 
 
 def _raw(row: Any, domain: str, where: str) -> RawExample:

@@ -91,13 +91,34 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
         raise _unreadable(path, error) from error
 
 
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line number from 1, line without its end) of a text file, one line in memory.
+
+    Raises:
+        TaskDataError: the file cannot be read; or a line, which is named, is
+            longer than 1 MiB or not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            number = 0
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                where = f"{path.name}, line {number}"
+                if len(line) > MAX_LINE_BYTES:
+                    raise TaskDataError(f"{where}: is longer than {MAX_LINE_BYTES >> 20} MiB.")
+                line = line.removeprefix(_BOM) if number == 1 else line
+                yield number, _decoded(line, where).rstrip("\r\n")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
 def _unreadable(path: Path, error: OSError) -> TaskDataError:
     return TaskDataError(f"{path}: cannot be read ({error.strerror}).")
 
 
-def _parse(content: bytes, where: str) -> Any:
+def _decoded(content: bytes, where: str) -> str:
     try:
-        text = content.decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start)
         place = f"{where}, line {line + 1}" if line else where
@@ -105,6 +126,10 @@ def _parse(content: bytes, where: str) -> Any:
         raise TaskDataError(
             f"{place}: is not UTF-8 (byte 0x{byte:02x}); save the file as UTF-8."
         ) from error
+
+
+def _parse(content: bytes, where: str) -> Any:
+    text = _decoded(content, where)
     try:
         return json.loads(text, object_pairs_hook=lambda pairs: _no_key_twice(pairs, where))
     except json.JSONDecodeError as error:

@@ -44,7 +44,7 @@ def text_key(text: str) -> str:
 
 def names_of(example: Example) -> tuple[str, ...]:
     """Return the labels and slots that an example carries; the empty name where it carries none."""
-    return (*example.attributes, *example.values) or ("",)
+    return tuple(dict.fromkeys((*example.attributes, *example.values))) or ("",)
 
 
 def draw_few(examples: Sequence[Example], num: int, *, seed: int) -> tuple[Example, ...]:
@@ -76,6 +76,26 @@ def draw_few(examples: Sequence[Example], num: int, *, seed: int) -> tuple[Examp
         for name in names_of(example):
             drawn[name] += 1
             del waiting[name][place]
+    return tuple(example for example in examples if example.uid in uids)
+
+
+def draw_shots(examples: Sequence[Example], shots: int, *, seed: int) -> tuple[Example, ...]:
+    """Return examples, in their old order, that carry each label or slot ``shots`` times or more.
+
+    A name with fewer examples keeps them all. The rarest names draw first, since
+    what is drawn for them often carries a common one, too.
+    """
+    total = _count(examples)
+    line = _shuffled(examples, seed, "shots")
+    drawn: Counter[str] = Counter()
+    uids: set[str] = set()
+    for name in sorted(total, key=lambda name: (total[name], name)):
+        for example in line:
+            if drawn[name] >= shots:
+                break
+            if name in names_of(example) and example.uid not in uids:
+                uids.add(example.uid)
+                drawn.update(set(names_of(example)))
     return tuple(example for example in examples if example.uid in uids)
 
 

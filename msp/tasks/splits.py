@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msp.config import TaskConfig
 from msp.errors import ConfigError, TaskDataError
 from msp.records import Example
-from msp.tasks.base import TaskData, content_hash
+from msp.tasks.base import Kind, TaskData, content_hash
+from msp.tasks.brackets import write_brackets
 from msp.tasks.ontology import Ontology
-from msp.tasks.sampling import draw_few, hold_out, names_of, text_key
+from msp.tasks.placing import tag_values
+from msp.tasks.sampling import draw_few, draw_shots, hold_out, names_of, text_key
 
 MAX_NAMED_IN_NOTE = 5
 
@@ -26,6 +28,10 @@ class Parts:
         source: the file or folder, for messages.
         dev_fraction: share of ``training`` that becomes dev where ``dev`` is empty.
         notes: what the reader has to say.
+        kind: what the student answers.
+        tags: of tagging: what stands over words.
+        others: labelled examples of other domains.
+        has_shots: ``training`` is a published few-shot split; none is drawn from it.
     """
 
     training: Sequence[Example]
@@ -34,6 +40,10 @@ class Parts:
     source: str
     dev_fraction: float
     notes: tuple[str, ...] = ()
+    kind: Kind = "multilabel"
+    tags: tuple[str, ...] = ()
+    others: Sequence[Example] = ()
+    has_shots: bool = False
 
 
 def build_task(
@@ -65,19 +75,63 @@ def build_task(
                 f"{parts.source}: has no {name} example{_in_words(test_note)}; "
                 "a task needs seed and test examples."
             )
+    if config.shots is not None and not parts.has_shots:
+        seeds = draw_shots(seeds, config.shots, seed=seed)
     if config.max_seed_examples is not None:
         seeds = draw_few(seeds, config.max_seed_examples, seed=seed)
     if not dev:
         seeds, dev = hold_out(seeds, parts.dev_fraction, seed=seed, purpose="dev")
-    notes = (*parts.notes, dev_note, test_note, seed_note, *_gaps(ontology, seeds, dev))
+    held = (*dev, *parts.test)
+    others, other_note = _without(parts.others, held, "examples of other domains", "dev or test")
+    notes = (*parts.notes, dev_note, test_note, seed_note, other_note)
+    splits = (seeds, dev, parts.test, *([others] if others else []))
     return TaskData(
         ontology=ontology,
         domain=domain,
         seeds=seeds,
         dev=dev,
         test=tuple(parts.test),
-        content_hash=content_hash(ontology, seeds, dev, parts.test),
-        notes=tuple(note for note in notes if note),
+        content_hash=content_hash(ontology, *splits),
+        notes=tuple(note for note in (*notes, *_gaps(ontology, seeds, dev)) if note),
+        kind=parts.kind,
+        tags=parts.tags,
+        source=others,
+    )
+
+
+def tagged(parts: Parts, slots: Sequence[str]) -> Parts:
+    """Return the parts of a task that tags slots where their values occur in the texts.
+
+    Raises:
+        ConfigError: the ontology has no slots.
+    """
+    if not slots:
+        raise ConfigError("task.predict is slots, but the ontology has none; list some as slots.")
+    before = (parts.training, parts.dev, parts.test)
+    training, dev, test = map(_tagged, before)
+    num = sum(map(len, before))
+    left_out = num - len(training) - len(dev) - len(test)
+    note = (
+        f"left out {left_out} of {num} examples: one value stands only inside another, or two "
+        "slots have the same one."
+    )
+    return replace(
+        parts,
+        training=training,
+        dev=dev,
+        test=test,
+        kind="tagging",
+        tags=tuple(slots),
+        notes=(*parts.notes, *([note] if left_out else [])),
+    )
+
+
+def _tagged(examples: Sequence[Example]) -> tuple[Example, ...]:
+    forests = [(example, tag_values(example.text, example.values)) for example in examples]
+    return tuple(
+        replace(example, target=write_brackets(forest))
+        for example, forest in forests
+        if forest is not None
     )
 
 

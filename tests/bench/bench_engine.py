@@ -1,29 +1,27 @@
 """Tokens per second of the engine beside transformers' ``generate``, on the same requests.
 
-Each case is one JSON line with the machine and the versions it was measured on::
+::
 
-    python tests/bench/bench_engine.py --model builtin
+    OMP_NUM_THREADS=1 python tests/bench/bench_engine.py
 
-Every case writes ``--candidates`` texts for each unit (beams: one text for a
-few units). ``generate`` computes a prompt once per text, as it also does for
-``num_return_sequences``. Tokens after a text's end count for no case. Where
-other programs share the cores, compare ``tokens_per_cpu_second``.
+``generate`` is given the batch size that is best for it, of those tried, in the
+engine's number format, sorted by length; where it can encode a prompt once for
+all its texts (``num_return_sequences`` of an encoder-decoder), that is tried, too.
+MSP's release decodes one text at a time with four sampled beams. Tokens after
+a text's end count for nobody.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import statistics
-import time
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
+from measuring import best, compare
+from models import save_t5
 
 from msp.config import GenerateConfig, ModelConfig
 from msp.engines.base import Request
@@ -36,7 +34,8 @@ SAMPLING = GenerateConfig(temperature=0.8, top_p=0.95, top_k=0, max_new_tokens=4
 SOFT_LENGTH = 64
 BEAMS = 4
 BEAM_UNITS = 4
-"""Batch 1 with beams is so slow that a few units must do; speed is per token."""
+"""Batch 1 with beams is so slow that a few units must do; speed is per text."""
+STATIC_BATCHES = (16, 64, 160)
 
 CONTEXTS = (
     "Utterances in the hotels domain:\n1) check out; how [after 6 pm; John Smith]: "
@@ -58,35 +57,43 @@ def make_requests(lm: FrozenLM, *, num_units: int, num_candidates: int) -> list[
     ]
 
 
-def run_engine(lm: FrozenLM, requests: Sequence[Request], *, batch_size: int) -> int:
+def run_engine(lm: FrozenLM, requests: Sequence[Request]) -> int:
     """Write all texts with the engine; return the number of tokens."""
-    sampling = SAMPLING.model_copy(update={"batch_size": batch_size})
-    results = HFEngine(lm).generate(requests, sampling)
+    results = HFEngine(lm).generate(requests, SAMPLING)
     return sum(generated.num_tokens for unit in results for generated in unit)
 
 
-def run_generate(lm: FrozenLM, requests: Sequence[Request], *, batch_size: int, beams: int) -> int:
-    """Write all texts with ``generate``, ``batch_size`` texts at a time; return tokens."""
+def run_generate(
+    lm: FrozenLM, requests: Sequence[Request], *, batch_size: int, beams: int = 1, times: int = 1
+) -> int:
+    """Write all texts with ``generate``; return the number of tokens.
+
+    Args:
+        lm: the frozen LM.
+        requests: each with as many candidates as the first.
+        batch_size: texts at a time.
+        beams: of each text.
+        times: texts that ``generate`` makes of each prompt it is given.
+    """
     prompts = [
         torch.cat([request.soft, lm.embedding(torch.tensor(ids, device=lm.device))])
         for request in requests
         for ids in lm.files.text_ids([request.context])
-        for _ in range(request.num_candidates)
+        for _ in range(request.num_candidates // times)
         if request.soft is not None
     ]
     prompts.sort(key=len)
     stop = stop_tokens(lm, lm.embedding.weight.shape[0]).nonzero()[:, 0].tolist()
-    num_tokens = 0
-    for start in range(0, len(prompts), batch_size):
-        embeddings, mask = pad_prompts(
-            prompts[start : start + batch_size], left=not lm.is_encoder_decoder
-        )
+    num_tokens, step = 0, max(1, batch_size // times)
+    for start in range(0, len(prompts), step):
+        batch = prompts[start : start + step]
+        embeddings, mask = pad_prompts(batch, left=not lm.is_encoder_decoder)
         with torch.inference_mode():
             tokens = lm.model.generate(
                 inputs_embeds=embeddings, attention_mask=mask.long(), do_sample=True,
                 num_beams=beams, temperature=SAMPLING.temperature, top_p=SAMPLING.top_p,
                 top_k=0, max_new_tokens=SAMPLING.max_new_tokens, eos_token_id=stop,
-                pad_token_id=lm.tokenizer.pad_token_id,
+                pad_token_id=lm.tokenizer.pad_token_id, num_return_sequences=times,
             )  # fmt: skip
         num_tokens += count_tokens(tokens[:, int(lm.is_encoder_decoder) :], stop)
     return num_tokens
@@ -98,71 +105,76 @@ def count_tokens(tokens: torch.Tensor, stop: Sequence[int]) -> int:
     return int((is_stop.cumsum(1) - is_stop == 0).sum())
 
 
-def measure(run: Callable[[], int], *, num_runs: int) -> dict[str, Any]:
-    """Return the median speed of some runs, after one that warms up."""
-    run()
-    speeds, cpu_speeds, num_tokens = [], [], 0
-    for _ in range(num_runs):
-        start, cpu_start = time.perf_counter(), time.process_time()
-        num_tokens = run()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        speeds.append(round(num_tokens / (time.perf_counter() - start), 1))
-        cpu_speeds.append(round(num_tokens / (time.process_time() - cpu_start), 1))
-    return {
-        "tokens_per_second": statistics.median(speeds),
-        "tokens_per_cpu_second": statistics.median(cpu_speeds),
-        "runs": speeds,
-        "num_tokens": num_tokens,
+def measure(kind: str, lm: FrozenLM, *, num_units: int, num_candidates: int, runs: int) -> None:
+    """Print the cases of one LM."""
+    requests = make_requests(lm, num_units=num_units, num_candidates=num_candidates)
+    few = [Request(r.unit_id, r.context, r.soft, 1, r.random_seed) for r in requests[:BEAM_UNITS]]
+    returned = [1, num_candidates] if lm.is_encoder_decoder else [1]
+    ways = {
+        f"{size} texts a batch, {times} of each prompt": (
+            lambda size=size, times=times: run_generate(lm, requests, batch_size=size, times=times)
+        )
+        for size in STATIC_BATCHES
+        for times in returned
     }
-
-
-def machine(lm: FrozenLM) -> dict[str, Any]:
-    """Return where and with what it was measured."""
-    on_gpu = lm.device.type == "cuda"
-    return {
-        "device": torch.cuda.get_device_name() if on_gpu else cpu_name(),
-        "cores": os.cpu_count(),
+    way = best(ways)
+    settings = {
+        "units": num_units,
+        "candidates": num_candidates,
         "threads": torch.get_num_threads(),
         "dtype": str(lm.model.dtype).removeprefix("torch."),
-        "parameters": sum(p.numel() for p in lm.model.parameters()),
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "python": platform.python_version(),
+        "device": str(lm.device),
     }
+    compare(
+        f"hf, {kind}, beside generate at its best static batch size",
+        lambda: run_engine(lm, requests),
+        ways[way],
+        unit="tokens/s",
+        num_runs=runs,
+        **settings,
+        theirs_with=way,
+    )
 
+    def release() -> float:
+        run_generate(lm, few, batch_size=1, beams=BEAMS)
+        return len(few)
 
-def cpu_name() -> str:
-    """Return the processor's name where Linux tells it, else its architecture."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    def ours() -> float:
+        run_engine(lm, requests)
+        return num_units * num_candidates
+
+    compare(
+        f"hf, {kind}, beside the release's decoding (batch 1, beam-sample 4)",
+        ours,
+        release,
+        unit="candidates/s",
+        num_runs=runs,
+        **settings,
+    )
 
 
 def main() -> None:
     """Measure every case and print its line."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("--model", default="builtin", help="as model.name in a config")
+    parser.add_argument("--model", help="as model.name in a config, instead of the two of here")
     parser.add_argument("--units", type=int, default=32)
-    parser.add_argument("--candidates", type=int, default=16)
+    parser.add_argument("--candidates", type=int, default=5)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
-    lm = load_frozen_lm(ModelConfig(name=options.model))
-    requests = make_requests(lm, num_units=options.units, num_candidates=options.candidates)
-    few = [Request(r.unit_id, r.context, r.soft, 1, r.random_seed) for r in requests[:BEAM_UNITS]]
-    cases: dict[str, Callable[[], int]] = {
-        "engine, 32 units a batch": lambda: run_engine(lm, requests, batch_size=32),
-        "generate, 32 texts a batch": lambda: run_generate(lm, requests, batch_size=32, beams=1),
-        "generate, 256 texts a batch": lambda: run_generate(lm, requests, batch_size=256, beams=1),
-        "generate, beam-sample 4, 1 text a batch": lambda: run_generate(
-            lm, few, batch_size=1, beams=BEAMS
-        ),
-    }
-    settings = {"units": options.units, "candidates": options.candidates}
-    for name, run in cases.items():
-        measured = measure(run, num_runs=options.runs)
-        print(json.dumps({"case": name, **measured, **settings, **machine(lm)}), flush=True)
+    transformers.utils.logging.set_verbosity_error()
+    with tempfile.TemporaryDirectory(prefix="msp-bench-") as folder:
+        models = {"T5-style": str(save_t5(Path(folder))), "causal": "builtin"}
+        if options.model:
+            models = {options.model: options.model}
+        for kind, name in models.items():
+            lm = load_frozen_lm(ModelConfig(name=name))
+            measure(
+                kind,
+                lm,
+                num_units=options.units,
+                num_candidates=options.candidates,
+                runs=options.runs,
+            )
 
 
 if __name__ == "__main__":

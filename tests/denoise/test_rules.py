@@ -82,3 +82,8 @@ def test_what_passes_is_never_empty_and_never_there_twice(texts: list[str]) -> N
 def test_a_text_with_the_value_between_blanks_has_it(value: str, left: str, right: str) -> None:
     found = reasons([f"x {left} {value} {right} y"], slot=(value,))
     assert found == [None]
+
+
+@given(st.text(st.characters(max_codepoint=127), max_size=30))
+def test_plain_letters_are_normalised_as_any_others_are(text: str) -> None:
+    assert normalise(text) == normalise(text + "\u200b")

@@ -122,3 +122,14 @@ def test_verdicts_do_not_depend_on_the_order_or_company_of_units(encoder, order)
     together = scorer.judge([pairs[i][0] for i in order], [pairs[i][1] for i in order])
     for position, index in enumerate(order):
         assert [c.reason for c in together[position]] == [c.reason for c in alone[index]]
+
+
+def test_rules_and_frequencies_alone_need_no_encoder(encoder: SentenceEncoder) -> None:
+    weights = {"frequency_weight": 1.0, "distance_weight": 0.0, "disagreement_weight": 0.0}
+    config = DenoiseConfig(**weights)
+    asked, made = unit(0, SEEDS[1], ["where is the hotel's spa", "", "is there a spa at all"])
+    (without,) = UnitScorer(config, None, SEEDS).judge([asked], [made])
+    (with_it,) = UnitScorer(config, encoder, SEEDS).judge([asked], [made])
+    assert [(c.kept, c.reason) for c in without] == [(c.kept, c.reason) for c in with_it]
+    assert without[0].noise_score == with_it[0].noise_score
+    assert math.isnan(without[0].similarity) and not math.isnan(with_it[0].similarity)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from msp.config import RunConfig
-from msp.distributed.publish import publish, read_synthetic
+from msp.denoise.final import FinalVerdicts
+from msp.distributed.publish import publish_shard, read_synthetic
 from msp.distributed.shards import ShardGenerator, ShardJudge, ShardSink
 from msp.errors import ConstraintError, StorageError
+from msp.methods import RoundPlan
 from msp.storage import layout
-from msp.storage.manifest import read_manifest
 from msp.storage.parquet import read_table
 from msp.storage.store import open_store
 from msp.tasks import load_task
@@ -32,8 +34,9 @@ def config(folder: Path, **sections: dict[str, object]) -> RunConfig:
 
 def make_shard(run: RunConfig, shard: int) -> pa.Table:
     task = load_task(run.task, seed=run.seed)
-    generated = ShardGenerator(run, task)(pa.table({"shard": [shard]}))
-    return ShardSink(run)(ShardJudge(run, task)(generated))
+    only = RoundPlan(0, 0)
+    generated = ShardGenerator(run, task, only)(pa.table({"shard": [shard]}))
+    return ShardSink(run)(ShardJudge(run, task, only)(generated))
 
 
 def test_a_shard_holds_every_candidate_with_its_verdict(tmp_path: Path) -> None:
@@ -48,40 +51,37 @@ def test_a_shard_holds_every_candidate_with_its_verdict(tmp_path: Path) -> None:
     assert sum(json.loads(counts["dropped"]).values()) == 120 - counts["num_kept"]
 
 
+def test_a_shard_says_who_made_it_and_how_long_it_took(tmp_path: Path) -> None:
+    work = json.loads(make_shard(config(tmp_path), 0)["work"][0].as_py())
+    assert work["actor"].endswith(f":{os.getpid()}")
+    assert work["generator_seconds"] > 0 and work["judge_seconds"] > 0
+
+
 def test_a_second_writer_of_a_shard_changes_nothing_and_counts_what_is_there(
     tmp_path: Path,
 ) -> None:
-    first = make_shard(config(tmp_path), 0).drop(["pid", "seconds"])
+    first = make_shard(config(tmp_path), 0).drop(["work"])
     key = layout.candidates_key(0, 0)
     before = open_store(str(tmp_path)).read(key)
     hotter = config(tmp_path, denoise={"num_kept_per_unit": 1})
-    assert make_shard(hotter, 0).drop(["pid", "seconds"]) == first
+    assert make_shard(hotter, 0).drop(["work"]) == first
     assert open_store(str(tmp_path)).read(key) == before
 
 
-def test_published_rows_are_the_kept_candidates_and_the_manifest_lists_them(
-    tmp_path: Path,
-) -> None:
+def test_published_rows_are_the_kept_candidates(tmp_path: Path) -> None:
     run, store = config(tmp_path), open_store(str(tmp_path))
-    kept = sum(make_shard(run, shard)["num_kept"][0].as_py() for shard in (0, 1))
-    order: list[bool] = []
-    num_rows = publish(
-        store, 2, identity={}, before_manifest=lambda: order.append(store.exists(layout.MANIFEST))
-    )
-    manifest = read_manifest(store)
-    assert order == [False]
-    assert num_rows == manifest.num_rows == kept
-    examples = list(read_synthetic(store, [entry.key for entry in manifest.files]))
+    kept = make_shard(run, 0)["num_kept"][0].as_py()
+    entry = publish_shard(store, FinalVerdicts(store), 0, 0)
+    assert entry is not None and entry["rows"] == kept
+    examples = list(read_synthetic(store, [str(entry["key"])]))
     assert len({example.uid for example in examples}) == kept
     assert all(example.attributes for example in examples)
 
 
-def test_a_missing_shard_is_named_and_no_manifest_is_written(tmp_path: Path) -> None:
-    make_shard(config(tmp_path), 0)
+def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     with pytest.raises(StorageError, match="shard-0000001"):
-        publish(store, 2, identity={}, before_manifest=lambda: None)
-    assert not store.exists(layout.MANIFEST)
+        publish_shard(store, FinalVerdicts(store), 0, 1)
 
 
 def test_a_unit_longer_than_the_context_is_refused(tmp_path: Path, tiny_llama_path: Path) -> None:

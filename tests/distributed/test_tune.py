@@ -20,7 +20,7 @@ import ray
 from msp.config import ModelConfig, RunConfig
 from msp.distributed import tune_state
 from msp.distributed.tune import tune_prompts
-from msp.errors import CheckpointError, ConfigError, MSPError, TaskDataError
+from msp.errors import ConfigError, DamagedError, MSPError, TaskDataError
 from msp.models.frozen_lm import load_frozen_lm
 from msp.prompts.checkpoint import load_prompts, prompts_are_saved, read_meta
 from msp.records import Attribute, Example
@@ -63,6 +63,7 @@ def make_config(folder: Path, lm_path: Path, **tune: Any) -> RunConfig:
         "max_dev_generations": 0,
         "select_by": "dev_loss",
         "patience": 99,
+        "precision": "float32",
     }
     return RunConfig.model_validate(
         {
@@ -231,7 +232,7 @@ def test_more_failures_than_allowed_end_with_what_to_do(
 
 def test_no_epochs_leave_the_prompts_as_they_start(tiny_llama_path: Path, tmp_path: Path) -> None:
     metrics = tuned(make_config(tmp_path, tiny_llama_path, num_epochs=0))
-    lm = load_frozen_lm(ModelConfig(name=str(tiny_llama_path)), device="cpu")
+    lm = load_frozen_lm(ModelConfig(name=str(tiny_llama_path), dtype="float32"), device="cpu")
     soft = load_prompts(open_store(str(tmp_path)), lm)
     assert metrics["curve"] == [] and metrics["num_steps"] == 0
     ids = lm.files.text_ids(["check out"])[0][:4]
@@ -256,5 +257,5 @@ def test_what_cannot_work_is_refused_before_ray_is_needed(
 def test_a_damaged_state_is_named(tiny_llama_path: Path, tmp_path: Path) -> None:
     key = f"{tune_state.EPOCH_PREFIX}0001.safetensors"
     open_store(str(tmp_path)).write(key, b"half a fi")
-    with pytest.raises(CheckpointError, match=r"epoch-0001\.safetensors is damaged"):
+    with pytest.raises(DamagedError, match=r"epoch-0001\.safetensors: is damaged"):
         tuned(make_config(tmp_path, tiny_llama_path))

@@ -17,12 +17,12 @@ HIDDEN_SIZE = 32
 
 @pytest.fixture(scope="session")
 def tiny_llama(tiny_llama_path: Path) -> FrozenLM:
-    return load_frozen_lm(ModelConfig(name=str(tiny_llama_path)), device="cpu")
+    return load_frozen_lm(ModelConfig(name=str(tiny_llama_path), dtype="float32"), device="cpu")
 
 
 @pytest.fixture(scope="session")
 def tiny_t5(tiny_t5_path: Path) -> FrozenLM:
-    return load_frozen_lm(ModelConfig(name=str(tiny_t5_path)), device="cpu")
+    return load_frozen_lm(ModelConfig(name=str(tiny_t5_path), dtype="float32"), device="cpu")
 
 
 @pytest.fixture(params=["tiny_llama", "tiny_t5"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msp.config import RunConfig
 from msp.errors import ConstraintError
 from msp.methods import make_plan
-from msp.methods.base import candidate_stream, num_shards, shard_unit_ids
+from msp.methods.base import candidate_stream, num_shards, shard_units
 from msp.records import CANDIDATES_PER_UNIT_LIMIT
 from msp.tasks import load_task
 from msp.tasks.base import TaskData
@@ -107,7 +107,7 @@ def test_candidate_streams_are_positive_and_leave_room_for_a_unit(seed: int, uni
 @given(st.integers(1, 10_000), st.integers(1, 300))
 def test_shards_cut_the_plan_without_gap_or_overlap(num_units: int, per_shard: int) -> None:
     shards = range(num_shards(num_units, per_shard))
-    ids = [i for shard in shards for i in shard_unit_ids(shard, per_shard, num_units)]
+    ids = [i for shard in shards for i in shard_units(shard, per_shard, num_units)]
     assert ids == list(range(num_units))
 
 

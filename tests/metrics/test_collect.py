@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import io
 import math
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,9 +19,11 @@ from msp.records import (
     Constraint,
     Example,
     Unit,
-    synthetic_rows,
+    synthetic_table,
     unit_row,
 )
+from msp.storage import layout
+from msp.storage.parquet import table_bytes
 from msp.storage.store import ObjectStore, open_store
 
 SEEDS = [
@@ -45,14 +45,12 @@ def a_unit(unit_id: int, seed: Example) -> Unit:
 
 def write_shard(store: ObjectStore, shard: int, units: list[tuple[Unit, list[Candidate]]]) -> None:
     rows = [unit_row(unit, candidates) for unit, candidates in units]
-    kept = [row for unit in rows for row in synthetic_rows(unit)]
+    kept = synthetic_table(pa.Table.from_pylist(rows, schema=CANDIDATES_SCHEMA)).to_pylist()
     for key, found, schema in (
-        (f"candidates/round-000/shard-{shard:07d}.parquet", rows, CANDIDATES_SCHEMA),
-        (f"synthetic/round-000-shard-{shard:07d}.parquet", kept, SYNTHETIC_SCHEMA),
+        (layout.candidates_key(0, shard), rows, CANDIDATES_SCHEMA),
+        (layout.synthetic_key(0, shard), kept, SYNTHETIC_SCHEMA),
     ):
-        sink = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist(found, schema=schema), sink)
-        store.write(key, sink.getvalue())
+        store.write(key, table_bytes(found, schema))
 
 
 @pytest.fixture
@@ -119,16 +117,14 @@ def test_diversity_reads_the_synthetic_examples(store: ObjectStore) -> None:
 
 
 def test_a_damaged_object_is_named(store: ObjectStore) -> None:
-    store.write("candidates/round-000/shard-0000002.parquet", b"PAR1 but not really PAR1")
-    with pytest.raises(StorageError, match=r"shard-0000002\.parquet is damaged"):
+    store.write(layout.candidates_key(0, 2), b"PAR1 but not really PAR1")
+    with pytest.raises(StorageError, match=r"shard-0000002\.parquet: is damaged"):
         summarise_run(store, SEEDS, seed=1)
 
 
 def test_a_foreign_parquet_object_is_named(store: ObjectStore) -> None:
-    sink = io.BytesIO()
-    pq.write_table(pa.table({"x": [1]}), sink)
-    store.write("candidates/mine.parquet", sink.getvalue())
-    with pytest.raises(StorageError, match=r"candidates/mine\.parquet has no column 'id'"):
+    store.write("candidates/mine.parquet", table_bytes([{"x": 1}], pa.schema([("x", pa.int8())])))
+    with pytest.raises(StorageError, match=r"candidates/mine\.parquet is no shard of a run"):
         summarise_run(store, SEEDS, seed=1)
 
 

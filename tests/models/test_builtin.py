@@ -7,7 +7,7 @@ from pathlib import Path
 from msp.config import ModelConfig, TaskConfig
 from msp.models.evaluate import compare
 from msp.models.frozen_lm import load_frozen_lm
-from msp.models.lm_files import BUILTIN_PATH
+from msp.models.lm_folder import BUILTIN_PATH
 
 
 def test_it_loads_by_its_name_and_is_within_its_limits() -> None:

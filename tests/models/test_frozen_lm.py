@@ -27,7 +27,7 @@ def refused(name: Path | str) -> str:
 
 
 def test_a_causal_checkpoint_loads_frozen(tiny_llama_path: Path) -> None:
-    lm = load_frozen_lm(ModelConfig(name=str(tiny_llama_path)), device="cpu")
+    lm = load_frozen_lm(ModelConfig(name=str(tiny_llama_path), dtype="float32"), device="cpu")
     assert (lm.is_encoder_decoder, lm.hidden_size, lm.max_positions) == (False, 32, 512)
     assert not lm.model.training and lm.model.dtype == torch.float32
     assert not any(parameter.requires_grad for parameter in lm.model.parameters())

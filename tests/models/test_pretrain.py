@@ -247,3 +247,30 @@ def test_inputs_without_text_are_refused(tmp_path: Path, base: dict[str, object]
     config = PretrainConfig.model_validate({**base, "data": data, "output_uri": "x"})
     with pytest.raises(TaskDataError, match="hold no text"):
         prepare(config)
+
+
+def test_training_goes_on_from_a_checkpoint_with_its_tokenizer(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    first = trainer_at(tmp_path / "first", base, material)
+    first.run(lambda _: None, until=120)
+    first.save()
+    start = {**base["model"], "start_from": str(tmp_path / "first" / "model")}  # type: ignore[dict-item]
+    further = {**base, "model": start}
+    config = PretrainConfig.model_validate({**further, "output_uri": str(tmp_path / "more")})
+    again = prepare(config)
+    assert again.tokenizer.get_vocab() == material.tokenizer.get_vocab()
+    trainer = Trainer(config, again, store=open_store(config.output_uri), place=Place())
+    source = "form_labelled_rides"
+    assert abs(trainer.held_out_loss(source) - first.held_out_loss(source)) < 0.1
+    trainer.run(lambda _: None, until=20)
+    fresh = trainer_at(tmp_path / "fresh", base, material)
+    assert trainer.held_out_loss(source) < fresh.held_out_loss(source) - 1.0
+
+
+def test_a_checkpoint_of_other_sizes_to_start_from_is_refused(
+    tmp_path: Path, base: dict[str, object], material: Material
+) -> None:
+    sizes = {**base["model"], "start_from": "builtin"}  # type: ignore[dict-item]
+    with pytest.raises(CheckpointError, match="vocab_size 4096, but the config's sizes give 384"):
+        trainer_at(tmp_path, {**base, "model": sizes}, material)

@@ -56,9 +56,9 @@ def task(ontology: Ontology, seeds: tuple[Example, ...]) -> TaskData:
 
 @pytest.fixture(scope="session")
 def llama(tiny_llama_path: Path) -> FrozenLM:
-    return load_frozen_lm(ModelConfig(name=str(tiny_llama_path)), device="cpu")
+    return load_frozen_lm(ModelConfig(name=str(tiny_llama_path), dtype="float32"), device="cpu")
 
 
 @pytest.fixture(scope="session")
 def t5(tiny_t5_path: Path) -> FrozenLM:
-    return load_frozen_lm(ModelConfig(name=str(tiny_t5_path)), device="cpu")
+    return load_frozen_lm(ModelConfig(name=str(tiny_t5_path), dtype="float32"), device="cpu")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import hashlib
 
 import pytest
@@ -10,6 +12,7 @@ import torch
 from msp.config import PromptsConfig
 from msp.errors import ConfigError, TaskDataError
 from msp.models.frozen_lm import FrozenLM
+from msp.models.recompute import recompute_activations
 from msp.prompts.encode import EncodedExample, ExampleEncoder
 from msp.prompts.initialisers import initial_prompts
 from msp.prompts.objective import TuningObjective, collate
@@ -63,6 +66,43 @@ def test_the_causal_loss_is_what_the_lm_itself_says_of_the_target(
     logits = llama.model(inputs_embeds=inputs).logits[0, -len(row.target) - 1 : -1]
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor(row.target), reduction="sum")
     torch.testing.assert_close(loss_of(module, llama, [row]), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_output_layer_scores_targets_alone(lm: FrozenLM, task: TaskData) -> None:
+    rows = encoder(lm, task).encode(task.seeds, epoch=1)
+    seen: list[int] = []
+    hook = lm.model.get_output_embeddings().register_forward_hook(
+        lambda module, inputs, output: seen.append(output.shape[:-1].numel())
+    )
+    loss_of(objective(lm, task), lm, rows)
+    hook.remove()
+    assert seen == [sum(len(row.target) for row in rows)]
+
+
+def test_computing_activations_again_changes_no_gradient(lm: FrozenLM, task: TaskData) -> None:
+    rows = encoder(lm, task).encode(task.seeds, epoch=1)
+    again = dataclasses.replace(lm, model=copy.deepcopy(lm.model))
+    recompute_activations(again.model, name="tiny")
+    gradients = []
+    for found in (lm, again):
+        module = objective(found, task)
+        loss_of(module, found, rows).backward()
+        gradients.append([parameter.grad for parameter in module.soft.parameters()])
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_activation_checkpointing_keeps_less_for_the_backward_pass(
+    lm: FrozenLM, task: TaskData
+) -> None:
+    rows = encoder(lm, task).encode(task.seeds, epoch=1)
+    again = dataclasses.replace(lm, model=copy.deepcopy(lm.model))
+    recompute_activations(again.model, name="tiny")
+    assert bytes_kept(again, task, rows) < 0.7 * bytes_kept(lm, task, rows)
+
+
+def test_layers_that_can_not_be_computed_again_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"activation_checkpointing is on, .* model odd"):
+        recompute_activations(torch.nn.Linear(2, 2), name="odd")
 
 
 def test_learning_changes_the_prompts_and_not_one_bit_of_the_lm(
@@ -128,6 +168,19 @@ def test_what_can_not_fit_names_the_example_and_the_setting(lm: FrozenLM, task: 
         encoder(lm, task).encode([long], epoch=1)
     with pytest.raises(ConfigError, match=r"example e0 takes 606 .*attribute_length 200 for each"):
         encoder(lm, task, attribute_length=200).encode(task.seeds, epoch=1)
+
+
+def bytes_kept(lm: FrozenLM, task: TaskData, rows: list[EncodedExample]) -> int:
+    """Return what a loss holds on to until its backward pass."""
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        loss_of(objective(lm, task), lm, rows)
+    return sum(kept.values())
 
 
 def fingerprint(lm: FrozenLM) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import random
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from msp.config import RunConfig
@@ -24,10 +22,12 @@ from msp.records import (
     Constraint,
     Example,
     Unit,
-    synthetic_rows,
+    synthetic_table,
     unit_row,
 )
 from msp.report.inputs import ReportInputs
+from msp.storage import layout
+from msp.storage.parquet import table_bytes
 from msp.storage.store import ObjectStore, open_store
 from msp.tasks.ontology import Ontology
 
@@ -95,10 +95,9 @@ def make_run(path: Path, *, num_units: int) -> FakeRun:
     units = [_unit(number, rng.choice(seeds)) for number in range(num_units)]
     for shard, start in enumerate(range(0, num_units, 32)):
         rows = [unit_row(unit, _candidates(unit, rng)) for unit in units[start : start + 32]]
-        name = f"round-000/shard-{shard:07d}.parquet"
-        write_table(store, f"candidates/{name}", rows, CANDIDATES_SCHEMA)
-        kept = [row for unit in rows for row in synthetic_rows(unit)]
-        write_table(store, f"synthetic/{name.replace('/', '-')}", kept, SYNTHETIC_SCHEMA)
+        write_table(store, layout.candidates_key(0, shard), rows, CANDIDATES_SCHEMA)
+        kept = synthetic_table(pa.Table.from_pylist(rows, schema=CANDIDATES_SCHEMA)).to_pylist()
+        write_table(store, layout.synthetic_key(0, shard), kept, SYNTHETIC_SCHEMA)
     config = RunConfig.model_validate(
         {
             "output_uri": str(path),
@@ -117,9 +116,7 @@ def write_table(
     store: ObjectStore, key: str, rows: list[dict[str, Any]], schema: pa.Schema
 ) -> None:
     """Write rows as one Parquet object."""
-    sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(rows, schema=schema), sink)
-    store.write(key, sink.getvalue())
+    store.write(key, table_bytes(rows, schema))
 
 
 def fake_metrics(
@@ -164,7 +161,20 @@ def fake_metrics(
             "seeds": [13, 14, 15],
             "gain": gains,
         },
-        "profile": {"tune": 65.2, "generate": 141.0, "train": 22.5, "evaluate": None},
+        "profile": {
+            "start": 6.5,
+            "tune": 65.2,
+            "generate": 141.0,
+            "train": 22.5,
+            "evaluate": None,
+            "generators": {
+                "tokens_per_second": 1480.4,
+                "busy_share": 0.914,
+                "padding_share": 0.021,
+                "prefix_cache_hit_rate": None,
+                "judges_busy_seconds": 31.0,
+            },
+        },
     }
 
 

@@ -104,3 +104,31 @@ def test_safe_json_keeps_every_text_and_holds_no_markup(text: str) -> None:
     found = safe_json({"text": text})
     assert json.loads(found) == {"text": text}
     assert not re.search("[<>&\u2028\u2029]", found)
+
+
+def test_what_was_asked_of_each_attribute_is_beside_what_there_is(fake_run) -> None:
+    quota = {
+        "num_synthetic": 900,
+        "num_delivered": 891,
+        "num_rounds": 8,
+        "attributes": {
+            "refund": {
+                "asked": 50,
+                "accepted": 41,
+                "delivered": 41,
+                "commonest_reason": "off_topic",
+            }
+        },
+    }
+    generate = {**fake_run.inputs.metrics["generate"], "quota": quota}
+    inputs = replace(fake_run.inputs, metrics={**fake_run.inputs.metrics, "generate": generate})
+    page = build_report(fake_run.store, inputs).decode()
+    assert "891 of 900 asked for, in 8 rounds" in page
+    assert "off_topic" in page
+
+
+def test_the_time_section_says_where_the_time_went(fake_run, page: str) -> None:
+    section = page[page.index('id="time"') : page.index('id="examples"')]
+    for words in ("Start Ray and check", "1,480", "91\u00a0%", "2.1\u00a0%", "31.0\u00a0s"):
+        assert words in section
+    assert "prefix cache" not in section

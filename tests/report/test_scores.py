@@ -62,3 +62,11 @@ def test_further_metrics_of_the_task_are_kept_apart() -> None:
     scores = student(1.0, 2.0)
     scores["augmented"]["micro_precision"] = {"mean": 3.0, "std": 0.0}
     assert [row.title for row in compare_others(scores)] == ["Micro precision"]
+
+
+def test_a_task_says_itself_what_it_is_judged_by() -> None:
+    scores = {name: {"mean": 50.0, "std": 0.0} for name in ("entity_f1", "entity_recall")}
+    of_task = {"headline": ["entity_f1"], "seed_only": scores, "augmented": scores}
+    assert [row.title for row in compare_headline(of_task)] == ["Entity F1"]
+    assert [row.title for row in compare_others(of_task)] == ["Entity recall"]
+    assert "points of entity F1" in verdict(of_task)[1]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from msp.errors import StorageError
-from msp.records import CANDIDATES_SCHEMA, SYNTHETIC_SCHEMA, synthetic_rows
-from msp.storage.parquet import read_table, read_table_bytes, table_bytes
+from msp.errors import DamagedError, StorageError
+from msp.records import CANDIDATES_SCHEMA, synthetic_table
+from msp.storage.parquet import arrow_bytes, read_table, read_table_bytes, table_bytes
+from msp.storage.seal import check_seal
 from msp.storage.store import open_store
 
 
@@ -72,7 +74,18 @@ def test_a_damaged_object_is_named_wherever_the_damage_is(tmp_path: Path) -> Non
 
 def test_the_kept_rows_open_as_a_data_set(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
-    store.write("synthetic/a.parquet", table_bytes(synthetic_rows(unit()), SYNTHETIC_SCHEMA))
+    units = pa.Table.from_pylist([unit()], schema=CANDIDATES_SCHEMA)
+    store.write("synthetic/a.parquet", arrow_bytes(synthetic_table(units)))
     files = str(tmp_path / "synthetic" / "*.parquet")
     opened = load_dataset("parquet", data_files=files, cache_dir=str(tmp_path / "cache"))
     assert opened["train"]["text"][:] == ["wake me at 7"]
+
+
+def test_every_flipped_bit_and_every_cut_is_found() -> None:
+    whole = table_bytes([unit(i, f"text {i}") for i in range(3)], CANDIDATES_SCHEMA)
+    check_seal(whole, "x")
+    for i in range(len(whole)):
+        flipped = whole[:i] + bytes([whole[i] ^ (1 << i % 8)]) + whole[i + 1 :]
+        for damaged in (flipped, whole[:i]):
+            with pytest.raises(DamagedError, match="x: is damaged"):
+                check_seal(damaged, "x")

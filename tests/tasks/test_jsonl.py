@@ -281,3 +281,27 @@ def test_the_sample_that_ships_is_read() -> None:
     assert task.notes == () and task.domain == "front_desk"
     assert min(len(task.seeds), len(task.dev), len(task.test)) > 50
     assert not texts(task.seeds) & texts(task.test)
+
+
+def test_slots_can_be_predicted_where_their_values_stand(load: Load) -> None:
+    rows = [
+        {**row("at 6 pm", "how"), "values": {"time": ["6 pm"]}, "split": "seed"},
+        {**row("7 or 7 pm", "how"), "values": {"time": ["7 pm", "or 7"]}, "split": "seed"},
+        {**row("at 8", "how"), "values": {"time": ["8"]}, "split": "test"},
+    ]
+    ontology = {"attributes": {"how": "x"}, "slots": {"time": "y"}}
+    task = load(rows, ontology=ontology, predict="slots", dev_fraction=0.0)
+    assert task.kind == "tagging" and task.tags == ("time",)
+    assert [example.target for example in task.seeds] == ["at [time 6 pm ]"]
+    assert any("left out 1 of 3 examples" in note for note in task.notes)
+
+
+def test_slots_that_the_ontology_lacks_cannot_be_predicted(load: Load) -> None:
+    with pytest.raises(ConfigError, match=r"task.predict is slots, but the ontology has none"):
+        load(unsplit(10), predict="slots", ontology=["a", *ONTOLOGY["attributes"]])
+
+
+def test_shots_are_of_each_label_and_few_in_all(load: Load) -> None:
+    task = load(unsplit(60), setting="few_shot", shots=2, dev_fraction=0.0)
+    counts = [sum(a.name in e.attributes for e in task.seeds) for a in task.ontology.attributes]
+    assert len(task.seeds) == 6 and set(counts) == {2}

@@ -173,3 +173,20 @@ def test_attributes_that_dev_has_keep_seed_examples() -> None:
     task = load(PUBLISHED, domain="hotels", setting="fold20", fold=1)
     carried = {name for example in task.seeds for name in names_of(example)}
     assert {name for example in task.dev for name in names_of(example)} <= carried
+
+
+def test_slots_are_labelled_at_the_characters_that_the_data_names(folder: Path) -> None:
+    for fold in range(20):
+        path = folder / "hotels" / f"fold{fold}.json"
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows[3]["slots"]["rooms"] = {"text": "nothing", "span": [0, 7]}
+        path.write_text(json.dumps(rows), encoding="utf-8")
+    task = load(folder, domain="hotels", setting="fold20", predict="slots", dev_fraction=0.0)
+    assert task.kind == "tagging" and task.tags == ("date", "rooms")
+    targets = [example.target for example in task.seeds]
+    assert "[date today ] , hotels 0" in targets and "[rooms nothing ] hotels 0" in targets
+
+
+def test_a_slot_without_a_span_is_named_where_slots_are_predicted(folder: Path) -> None:
+    with pytest.raises(TaskDataError, match=r"fold0.json, example 3: span of slot 'rooms' is None"):
+        load(folder, domain="hotels", setting="fold20", predict="slots")

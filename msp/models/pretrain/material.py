@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from msp.errors import ConfigError, TaskDataError
 from msp.models.pretrain.corpus import read_inputs
 from msp.models.pretrain.mixture import SPOKEN, Corpus, Mixture, build_corpora, held_out_streams
+from msp.models.pretrain.network import start_files
 from msp.models.pretrain.packing import TokenRow, write_tokens
 from msp.models.pretrain.settings import PretrainConfig
 from msp.models.pretrain.tokenizer import train_tokenizer
@@ -102,6 +103,10 @@ def _check_weights(config: PretrainConfig, corpus: Corpus) -> None:
 
 
 def _tokenizer(config: PretrainConfig, corpus: Corpus, folder: Path) -> PreTrainedTokenizerFast:
+    if config.model.start_from is not None:
+        tokenizer: PreTrainedTokenizerFast = start_files(config.model).tokenizer
+        tokenizer.save_pretrained(folder / "tokenizer")
+        return tokenizer
     documents = Mixture(corpus, config.seed, config.data.source_weights).documents(_TOKENIZER_PART)
     tokenizer = train_tokenizer(
         islice(documents, config.data.num_tokenizer_documents),

@@ -7,14 +7,58 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from msp.config import ModelConfig
+from msp.errors import CheckpointError
+from msp.models.lm_files import LMFiles, find_lm
 from msp.models.pretrain.settings import ModelSection
 
 
 def build_model(size: ModelSection, seed: int) -> LlamaForCausalLM:
-    """A Llama of this size, float32, whose fresh weights follow from the seed."""
+    """A Llama of this size, float32; its weights follow from the seed or from `start_from`.
+
+    Raises:
+        CheckpointError: the checkpoint to start from is not there or has other sizes.
+    """
+    if size.start_from is not None:
+        files = start_files(size)
+        return LlamaForCausalLM.from_pretrained(files.path, dtype=torch.float32)
     torch.manual_seed(seed)
+    return LlamaForCausalLM(_llama_config(size))
+
+
+def start_files(size: ModelSection) -> LMFiles:
+    """The checkpoint that training starts from, which has the config's sizes.
+
+    Raises:
+        CheckpointError: it is not there, or has other sizes; the message names them.
+    """
+    files = find_lm(ModelConfig(name=size.start_from or "builtin"))
+    wanted = _llama_config(size)
+    for name in (*_SIZES, "model_type"):
+        found = getattr(files.config, name, None)
+        if found != getattr(wanted, name):
+            raise CheckpointError(
+                f"model.start_from: {files.path} has {name} {found}, but the config's sizes give "
+                f"{getattr(wanted, name)}; set model.* to the checkpoint's own sizes."
+            )
+    return files
+
+
+_SIZES = (
+    "vocab_size",
+    "hidden_size",
+    "intermediate_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "max_position_embeddings",
+    "tie_word_embeddings",
+)
+
+
+def _llama_config(size: ModelSection) -> LlamaConfig:
     num_heads = size.hidden_size // size.head_size
-    config = LlamaConfig(
+    return LlamaConfig(
         vocab_size=size.vocab_size,
         hidden_size=size.hidden_size,
         intermediate_size=size.intermediate_size,
@@ -27,7 +71,6 @@ def build_model(size: ModelSection, seed: int) -> LlamaForCausalLM:
         bos_token_id=1,
         eos_token_id=2,
     )
-    return LlamaForCausalLM(config)
 
 
 class LanguageModelLoss(nn.Module):

@@ -28,6 +28,11 @@ class DataSection(Section):
 class ModelSection(Section):
     """Sizes of the Llama decoder; the defaults are the model that ships with the project."""
 
+    start_from: str | None = Field(
+        None,
+        description="builtin, or a folder with a Llama checkpoint of these sizes, to train on "
+        "from, with its tokenizer; none starts from random weights and trains a tokenizer",
+    )
     vocab_size: int = Field(4096, ge=300, le=65_535, description="tokens; two bytes each on disk")
     hidden_size: PositiveInt = 256
     intermediate_size: PositiveInt = 704
@@ -122,7 +127,11 @@ class PretrainConfig(Section):
             uri = str(Path(uri).expanduser().resolve())
         inputs = [str(path.resolve()) for path in self.input_paths]
         data = self.data.model_copy(update={"inputs": inputs})
-        return self.model_copy(update={"output_uri": uri, "data": data})
+        start = self.model.start_from
+        if start is not None and Path(start).expanduser().exists():
+            start = str(Path(start).expanduser().resolve())
+        model = self.model.model_copy(update={"start_from": start})
+        return self.model_copy(update={"output_uri": uri, "data": data, "model": model})
 
     def defining(self) -> dict[str, Any]:
         """What makes two runs the same, by dotted key: all but where they read, run and write."""

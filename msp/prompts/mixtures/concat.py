@@ -35,6 +35,7 @@ class Concat(Mixture):
         mask = real[:, :, None].expand(-1, -1, prompts.shape[1])
         return MixedPrompt(rows.flatten(1, 2), mask.flatten(1, 2))
 
-    def length(self, prompt_length: int, num_present: int) -> int:
+    @staticmethod
+    def length(prompt_length: int, num_present: int) -> int:
         """Return ``P * n``."""
         return prompt_length * num_present

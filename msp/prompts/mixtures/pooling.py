@@ -31,6 +31,7 @@ class Pooling(Mixture):
         mixed = torch.einsum("ba,aph->bph", weights, prompts)
         return MixedPrompt(mixed, full_mask(mixed))
 
-    def length(self, prompt_length: int, num_present: int) -> int:
+    @staticmethod
+    def length(prompt_length: int, num_present: int) -> int:
         """Return ``P``."""
         return prompt_length

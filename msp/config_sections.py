@@ -1,0 +1,348 @@
+"""The sections of a run's configuration, each with what its settings mean and may be.
+
+Rules that look at one section stand with it; those across sections are
+:class:`msp.config.RunConfig`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PositiveInt = Annotated[int, Field(gt=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+
+
+class Section(BaseModel):
+    """A section of the config: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+# Which settings each task has, by the names of MSP's experiments.
+TASK_SETTINGS: dict[str, tuple[str, ...]] = {
+    "jsonl": ("full", "few_shot"),
+    "nlupp": ("full", "few_shot", "fold20", "fold10", "cross"),
+    "crossner": ("full", "few_shot", "additional"),
+    "topv2": ("full", "few_shot", "additional"),
+    "banking77": ("full", "few_shot"),
+    "actdial": ("full", "few_shot"),
+}
+_NEEDS_DOMAIN = {
+    "nlupp": "banking and hotels",
+    "crossner": "the folders of task.path, such as music",
+    "topv2": "the files of task.path, such as reminder",
+}
+
+
+class TaskConfig(Section):
+    """What is labelled, and which examples are seed, dev and test."""
+
+    name: Literal["jsonl", "nlupp", "crossner", "topv2", "banking77", "actdial"] = Field(
+        description="the task's reader"
+    )
+    path: str = Field(
+        description="data file (jsonl, actdial) or folder; sample:front_desk ships with the project"
+    )
+    ontology: str | None = Field(None, description="ontology file; beside the data file by default")
+    domain: str | None = Field(
+        None, description="one domain of the data (required by nlupp, crossner and topv2)"
+    )
+    setting: Literal["full", "few_shot", "fold20", "fold10", "cross", "additional"] = Field(
+        "full",
+        description="full: the published training split; few_shot: shots of it; fold20, fold10, "
+        "cross (nlupp): train on one fold, on two, on the other domain; additional (crossner, "
+        "topv2): the target domain, and labelled examples of the other domains beside it",
+    )
+    fold: NonNegativeInt = Field(0, description="which fold is the seed data (fold20, fold10)")
+    shots: PositiveInt | None = Field(
+        None,
+        description="of few_shot: examples of each label (topv2: which published split, in SPIS)",
+    )
+    predict: Literal["labels", "slots"] = Field(
+        "labels", description="what the student answers in nlupp and jsonl"
+    )
+    metrics: list[Literal["standard", "paper_compatible"]] = Field(
+        ["standard"],
+        description="paper_compatible adds the lenient figures of MSP's release, named paper_*",
+    )
+    max_seed_examples: PositiveInt | None = Field(
+        None, description="at most this many seed examples, drawn by seed"
+    )
+    dev_fraction: Fraction = Field(
+        0.2,
+        description="share of the training part held out as dev where the data names no dev split",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> TaskConfig:
+        allowed = TASK_SETTINGS[self.name]
+        if self.setting not in allowed:
+            raise ValueError(
+                f"task.setting is {self.setting}, which {self.name} does not know; it has: "
+                f"{', '.join(allowed)}."
+            )
+        if self.name in _NEEDS_DOMAIN and self.domain is None:
+            raise ValueError(
+                f"task.domain is not set; {self.name} has the domains {_NEEDS_DOMAIN[self.name]}."
+            )
+        wants_shots = self.setting == "few_shot" or (
+            self.setting == "additional" and self.name == "topv2"
+        )
+        if (self.shots is not None) != wants_shots:
+            raise ValueError(
+                f"task.setting is {self.setting} and task.shots is {self.shots}; few_shot (and "
+                "additional in topv2) needs a number of shots, and no other setting has any."
+            )
+        if self.predict == "slots" and self.name not in ("jsonl", "nlupp"):
+            raise ValueError(f"task.predict is slots, which jsonl and nlupp know; not {self.name}.")
+        if "standard" not in self.metrics:
+            raise ValueError("task.metrics leaves out standard, which a run is judged by; add it.")
+        return self
+
+
+class ModelConfig(Section):
+    """The frozen LM: any causal or seq2seq checkpoint."""
+
+    name: str = Field("builtin", description="builtin, a local path, or a hub id")
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: bfloat16 where the device multiplies in it, else float32"
+    )
+    trust_remote_code: bool = Field(False, description="run code that the checkpoint brings")
+
+
+class PromptsConfig(Section):
+    """Sizes, initialisation and mixture of the soft prompts, and the text after them."""
+
+    instruction_length: PositiveInt = 32
+    attribute_length: PositiveInt = 8
+    mixture: Literal["attention", "bottleneck", "concat", "convolution", "pooling"] = "concat"
+    init: Literal["description", "vocabulary", "noise"] = Field(
+        "description",
+        description="how attribute prompts start (the instruction prompt: from its text, or noise)",
+    )
+    num_exemplars: NonNegativeInt = 2
+    exemplar_pool_size: PositiveInt = Field(
+        10, description="drawn from this many best by attribute overlap"
+    )
+    attributes_in_text: bool = Field(
+        True, description="name the attributes in the text after the soft prompts, too"
+    )
+
+
+class TuneConfig(Section):
+    """Prompt tuning: Ray Train workers, each with the frozen LM, under DeepSpeed."""
+
+    num_epochs: NonNegativeInt = Field(12, description="0 leaves the prompts as initialised")
+    batch_size: PositiveInt = Field(16, description="examples per optimiser step, over all workers")
+    learning_rate: PositiveFloat = 0.01
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
+    warmup_fraction: Fraction = 0.1
+    patience: PositiveInt = Field(
+        4, description="epochs without a better dev score before stopping"
+    )
+    select_by: Literal["dev_loss", "dev_bleu"] = "dev_loss"
+    max_dev_generations: NonNegativeInt = Field(
+        32, description="dev examples generated for BLEU each epoch; 0 for none"
+    )
+    num_workers: PositiveInt = 1
+    gpus_per_worker: NonNegativeInt = 0
+    cpus_per_worker: PositiveInt = 1
+    zero_stage: Literal[0, 1, 2, 3] = 0
+    offload: Literal["none", "cpu"] = "none"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto",
+        description="of the frozen LM; prompts and optimiser stay float32; auto: bfloat16 where "
+        "the device multiplies in it",
+    )
+    activation_checkpointing: bool = Field(
+        False, description="less memory for about a third more computation"
+    )
+    max_failures: NonNegativeInt = Field(
+        3, description="worker failures survived before the run fails"
+    )
+
+
+class GenerateConfig(Section):
+    """The plan, the engine and its sampling."""
+
+    method: Literal["msp"] = "msp"
+    engine: Literal["hf", "vllm", "scripted"] = Field(
+        "hf", description="vllm: decoder-only LMs, continuous batching; needs the extra msp[vllm]"
+    )
+    tensor_parallel_size: PositiveInt = Field(
+        1, description="vllm: GPUs that share one LM; as many as cluster.gpus_per_generator"
+    )
+    attributes: list[str] | None = Field(
+        None, description="plan only constraints that carry one of these; none plans all"
+    )
+    units_per_seed_example: NonNegativeInt = Field(
+        1, description="units that ask for what a seed example carries"
+    )
+    novel_units_per_seed_example: NonNegativeInt = Field(
+        4, description="units that ask for labels which no seed example combines"
+    )
+    num_synthetic: PositiveInt | None = Field(
+        None,
+        description="exactly this many synthetic examples, in rounds; none: what one pass keeps",
+    )
+    balance: Literal["seed", "uniform", "inverse"] | dict[str, PositiveFloat] = Field(
+        "seed",
+        description="of num_synthetic: as the seed examples, all alike, the rare ones most, or "
+        "{name: share} with shares that sum to 1 (a combination is named label+label)",
+    )
+    balance_over: Literal["attributes", "combinations"] = "attributes"
+    combinations: Literal["seen", "novel", "both"] = Field(
+        "both", description="of labels: those of seed examples, those that none has, or both"
+    )
+    compatibility: Literal["any", "companions", "classifier"] = Field(
+        "any", description="which labels a new combination may bring together"
+    )
+    max_rounds: PositiveInt = Field(8, description="of generation, until num_synthetic is there")
+    num_candidates_per_unit: PositiveInt = 5
+    units_per_shard: PositiveInt = Field(32, description="units that commit together as one object")
+    temperature: PositiveFloat = 0.6
+    top_k: NonNegativeInt = Field(0, description="0 keeps the whole vocabulary")
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    repetition_penalty: PositiveFloat = 1.0
+    max_new_tokens: PositiveInt = 64
+    batch_size: PositiveInt | Literal["auto"] = Field(
+        "auto",
+        description="units at once; auto: what the memory holds; fewer where it was too many",
+    )
+
+
+class DenoiseConfig(Section):
+    """Noise scores and the keep rule."""
+
+    encoder: str = Field(
+        "minilm", description="minilm (all-MiniLM-L6-v2) or a local path or hub id"
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="of the encoder; auto: bfloat16 where the device multiplies in it"
+    )
+    num_kept_per_unit: PositiveInt = 4
+    frequency_weight: Fraction = Field(
+        0.0, description="weight of how common the attributes are (MSP's own: 0.5, distance 0.5)"
+    )
+    distance_weight: Fraction = Field(0.2, description="weight of 1 - cosine to the seed example")
+    disagreement_weight: Fraction = Field(
+        0.8, description="weight of how little a classifier of the seed examples agrees"
+    )
+    max_noise_score: PositiveFloat = Field(0.85, description="drop above this")
+    require_values: bool = Field(
+        True, description="drop where an asked slot value is missing from the text"
+    )
+    duplicates: Literal["none", "exact", "normalised", "minhash"] = Field(
+        "minhash",
+        description="drop what an earlier candidate of the run says, to the letter, but for case "
+        "and punctuation, or nearly",
+    )
+    duplicate_threshold: Fraction = Field(
+        0.8, description="minhash: share of the words and word pairs of two texts that they share"
+    )
+    duplicate_cosine: Fraction | None = Field(
+        None, description="also drop above this cosine of the encoder's vectors; none: do not"
+    )
+    decontaminate: list[str] = Field(
+        [],
+        description="files of evaluation texts (.txt a line each, .jsonl with text), beside the "
+        "task's own dev and test examples; what shares a text or 13 words in a row is dropped",
+    )
+    max_drop_rate: Fraction = Field(
+        0.98,
+        description="stop the run when more than this share is dropped; with num_synthetic, ask "
+        "no further for a combination of which more is dropped",
+    )
+    drop_rate_window: PositiveInt = Field(
+        1000, description="candidates over which the drop rate is watched"
+    )
+
+    @property
+    def weights(self) -> tuple[float, float, float]:
+        """Weights of frequency, distance and disagreement in the noise score."""
+        return self.frequency_weight, self.distance_weight, self.disagreement_weight
+
+    @property
+    def needs_encoder(self) -> bool:
+        """Whether a verdict asks the sentence encoder for anything."""
+        return bool(self.distance_weight or self.disagreement_weight)
+
+
+class StudentConfig(Section):
+    """The downstream model, trained on seed examples and on seed + synthetic."""
+
+    kind: Literal["head", "finetune"] = "head"
+    encoder: str = Field(
+        "minilm", description="body of the student: minilm, a local path or hub id"
+    )
+    num_seeds: PositiveInt = Field(
+        3, description="trainings of each kind, for mean and standard deviation"
+    )
+    num_steps: PositiveInt = 600
+    batch_size: PositiveInt = 16
+    learning_rate: PositiveFloat = Field(1e-3, description="of the head, or of finetune's output")
+    encoder_learning_rate: PositiveFloat = Field(1e-4, description="finetune only")
+    hidden_size: PositiveInt = Field(512, description="units of the head")
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.3
+    embedding_noise: Annotated[float, Field(ge=0.0)] = Field(
+        2.0,
+        description="head only: standard deviation of the noise on embeddings of unit variance",
+    )
+    synthetic_weight: PositiveFloat = Field(
+        0.5, description="how often synthetic examples are drawn, all against all seed examples"
+    )
+    source_weight: PositiveFloat = Field(
+        0.5, description="likewise, labelled examples of other domains (task.setting additional)"
+    )
+    num_workers: PositiveInt = 1
+    gpus_per_worker: NonNegativeInt = 0
+
+
+class MetricsConfig(Section):
+    """What is measured of the synthetic set. Not part of what defines a run."""
+
+    max_texts: NonNegativeInt = Field(
+        1000, description="texts that models measure, drawn by seed; 0 for none"
+    )
+    perplexity_model: str | None = Field(
+        None, description="a causal LM for perplexity: builtin, a local path or hub id"
+    )
+
+
+class ClusterConfig(Section):
+    """Where it runs. Not part of what defines a run: any cluster may continue it."""
+
+    address: str | None = Field(None, description="Ray address; none starts a local Ray")
+    min_generators: PositiveInt = 1
+    max_generators: PositiveInt = 1
+    cpus_per_generator: PositiveFloat = 1
+    gpus_per_generator: Annotated[float, Field(ge=0.0)] = 0
+    num_scorers: PositiveInt = 1
+    cpus_per_scorer: PositiveFloat = 0.5
+    gpus_per_scorer: Annotated[float, Field(ge=0.0)] = 0
+    s3_endpoint_url: str | None = Field(
+        None, description="for MinIO, Ceph, R2; none uses the AWS setting"
+    )
+    s3_timeout_seconds: PositiveFloat = Field(
+        60.0, description="silence after which a request to S3 is sent again"
+    )
+    s3_sse: Literal["none", "AES256", "aws:kms"] = Field(
+        "none", description="server-side encryption asked for with every write to S3"
+    )
+    s3_sse_kms_key_id: str | None = Field(
+        None, description="of aws:kms; none uses the account's default key"
+    )
+
+    @model_validator(mode="after")
+    def _check_encryption(self) -> ClusterConfig:
+        if self.s3_sse_kms_key_id is not None and self.s3_sse != "aws:kms":
+            raise ValueError(
+                f"cluster.s3_sse_kms_key_id is set, but cluster.s3_sse is {self.s3_sse}; a key of "
+                "KMS needs s3_sse: aws:kms."
+            )
+        return self

@@ -1,0 +1,150 @@
+"""How good the synthetic set is beside the student's score: what measures it, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from msp.config import ModelConfig, RunConfig
+from msp.denoise.contamination import EvaluationTexts
+from msp.judging import evaluation_texts
+from msp.metrics.correctness import attribute_f1, decisions, presence_matrix
+from msp.metrics.mauve import FEW_TEXTS, mauve
+from msp.metrics.memorisation import memorisation
+from msp.metrics.sample import draw_keys
+from msp.metrics.stream import stream_batches
+from msp.models.encoder import SentenceEncoder, load_encoder
+from msp.models.frozen_lm import load_frozen_lm
+from msp.models.perplexity import perplexity
+from msp.records import Example, example_from_synthetic
+from msp.storage import layout
+from msp.storage.store import ObjectStore
+from msp.students.labeller import SeedLabeller
+from msp.tasks.base import TaskData
+
+
+def measure_quality(config: RunConfig, task: TaskData, store: ObjectStore) -> dict[str, Any]:
+    """Return correctness, closeness to real data, memorisation and perplexity of the synthetic set.
+
+    All are measured on the same uniform sample of at most ``metrics.max_texts``.
+
+    Args:
+        config: the run's config; ``metrics`` says what is measured.
+        task: its dev and test examples are the real data that the generator never saw.
+        store: holds the published synthetic examples.
+
+    Returns:
+        figures by name; one that cannot be had is left out, and ``notes`` says why or what to mind.
+    """
+    sample = _sample(store, config.metrics.max_texts, seed=config.seed)
+    real = (*task.dev, *task.test)
+    if not sample or not config.metrics.max_texts:
+        return {}
+    encoder = load_encoder(config.denoise.encoder)
+    vectors = encoder.encode([example.text for example in sample])
+    figures: dict[str, Any] = {"num_measured": len(sample)}
+    figures |= _memorisation(task, sample, vectors, encoder, evaluation_texts(config, task))
+    if real:
+        figures |= _correctness(config, task, sample, vectors, encoder)
+        figures |= _mauve(config, real, vectors, encoder)
+    if config.metrics.perplexity_model is not None:
+        figures |= _perplexities(config, task, sample)
+    return figures
+
+
+def _sample(store: ObjectStore, size: int, *, seed: int) -> list[Example]:
+    """Return a uniform sample that does not depend on shards, by candidate id."""
+    best: list[tuple[int, Example]] = []
+    for key, example in _keyed(store, seed=seed):
+        best.append((key, example))
+        if len(best) > 2 * size:
+            best = sorted(best, key=lambda item: item[0])[:size]
+    best = sorted(best, key=lambda item: item[0])[:size]
+    return [example for _, example in sorted(best, key=lambda item: item[1].uid)]
+
+
+def _keyed(store: ObjectStore, *, seed: int) -> Iterator[tuple[int, Example]]:
+    columns = ["candidate_id", "text", "target", "attributes", "values", "domain"]
+    for batch in stream_batches(store, layout.SYNTHETIC_PREFIX, columns=columns):
+        keys = draw_keys(batch.column("candidate_id").to_numpy(), seed=seed)
+        for key, row in zip(keys.tolist(), batch.to_pylist(), strict=True):
+            yield key, example_from_synthetic(row)
+
+
+def _memorisation(
+    task: TaskData,
+    sample: Sequence[Example],
+    vectors: Any,
+    encoder: SentenceEncoder,
+    evaluation: EvaluationTexts,
+) -> dict[str, Any]:
+    seeds = [seed.text for seed in task.seeds]
+    texts = [example.text for example in sample]
+    found = memorisation(
+        texts, vectors, seeds=(seeds, encoder.encode(seeds)), evaluation=evaluation
+    )
+    return {"memorisation": found}
+
+
+def _correctness(
+    config: RunConfig,
+    task: TaskData,
+    sample: Sequence[Example],
+    vectors: Any,
+    encoder: SentenceEncoder,
+) -> dict[str, Any]:
+    """Return what a classifier of dev and test finds in the sample and in the seeds."""
+    labels = [attribute.name for attribute in task.ontology.attributes]
+    if not labels:
+        return {}
+    real = (*task.dev, *task.test)
+    judge = SeedLabeller(real, labels, encoder, seed=config.seed, is_single=_is_single(task))
+
+    def agreed(examples: Sequence[Example], embedded: Any) -> float:
+        asked = presence_matrix([example.attributes for example in examples], labels)
+        said = decisions(judge.probabilities(embedded), is_single=_is_single(task))
+        return attribute_f1(asked, said)
+
+    seeds = [seed for seed in task.seeds if seed.attributes]
+    return {
+        "correctness": {
+            "attribute_f1": agreed(sample, vectors),
+            "attribute_f1_of_seeds": agreed(seeds, encoder.encode([s.text for s in seeds])),
+        }
+    }
+
+
+def _mauve(
+    config: RunConfig, real: Sequence[Example], vectors: Any, encoder: SentenceEncoder
+) -> dict[str, Any]:
+    rng = np.random.default_rng(config.seed)
+    chosen = sorted(rng.permutation(len(real))[: config.metrics.max_texts].tolist())
+    score = mauve(encoder.encode([real[i].text for i in chosen]), vectors, seed=config.seed)
+    if score is None:
+        return {"notes": ["MAUVE needs at least 20 synthetic and 20 dev and test examples."]}
+    smaller = min(len(chosen), len(vectors))
+    notes = (
+        [f"MAUVE is measured on {smaller} texts of each kind; below {FEW_TEXTS} it is noisy."]
+        if smaller < FEW_TEXTS
+        else []
+    )
+    return {"mauve": score, "notes": notes}
+
+
+def _perplexities(config: RunConfig, task: TaskData, sample: Sequence[Example]) -> dict[str, Any]:
+    name = config.metrics.perplexity_model
+    assert name is not None
+    lm = load_frozen_lm(ModelConfig(name=name))
+    return {
+        "perplexity": {
+            "model": name,
+            "synthetic": perplexity(lm, [example.text for example in sample]),
+            "seed": perplexity(lm, [example.text for example in task.seeds]),
+        }
+    }
+
+
+def _is_single(task: TaskData) -> bool:
+    return task.kind == "single_label"

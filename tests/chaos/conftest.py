@@ -1,0 +1,90 @@
+"""The chaos suite's option, its stage, and the table at its end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from outcomes import OUTCOMES, Record, markdown
+from play import play
+from schedule import Schedule
+from servers import S3Server, moto_server
+from stage import PLANTED, Stage
+from work_log import FOLDER
+
+__all__ = ["moto_server"]
+
+HERE = Path(__file__).parent
+# Three tries of a request: a short burst of faults is outlived, a long one ends the command.
+_ATTEMPTS = "3"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("chaos")
+    group.addoption(
+        "--chaos-seed", type=int, action="append", help="play this schedule; repeatable"
+    )
+    group.addoption("--chaos-table", metavar="FILE", help="write the table as Markdown, too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[OUTCOMES] = []
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Play the seeds that were asked for; else 0 to 4, and 5 to 104 among the slow tests."""
+    if "chaos_seed" not in metafunc.fixturenames:
+        return
+    asked = metafunc.config.getoption("--chaos-seed")
+    slow = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 105)]
+    metafunc.parametrize("chaos_seed", asked or [*range(5), *slow], ids=lambda seed: f"seed{seed}")
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    outcomes = config.stash.get(OUTCOMES, [])
+    if not outcomes:
+        return
+    table = markdown(outcomes)
+    terminalreporter.section("chaos")
+    terminalreporter.write(table)
+    file = config.getoption("--chaos-table")
+    if file:
+        Path(file).write_text(table)
+
+
+@pytest.fixture(scope="session")
+def stage(moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """A cluster whose processes find the S3 server's credentials and these modules."""
+    path = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {**moto_server.env, **PLANTED}.items():
+            patch.setenv(name, value)
+        patch.setenv("PYTHONPATH", path.rstrip(os.pathsep))
+        patch.setenv(FOLDER, str(tmp_path_factory.mktemp("work")))
+        patch.setenv("AWS_MAX_ATTEMPTS", _ATTEMPTS)
+        patch.setenv("RAY_worker_niceness", "0")
+        stage = Stage()
+        try:
+            yield stage
+        finally:
+            stage.kill()
+
+
+@pytest.fixture(scope="session")
+def unbroken(
+    stage: Stage, moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory
+) -> Record:
+    """What the run leaves when nothing happens to it."""
+    outcome, record = play(
+        Schedule(-1, "folder", ()),
+        stage=stage,
+        folder=tmp_path_factory.mktemp("unbroken"),
+        server=moto_server,
+        unbroken=None,
+    )
+    assert outcome.num_starts == 1 and outcome.made_again == 0
+    return record
