@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,11 @@ from typing import Any
 import ray
 import ray.train
 import torch
-from ray.train.torch import TorchTrainer, get_device, prepare_model
+from ray.train.torch import get_device, prepare_model
 
 from msp.config import ClusterConfig
 from msp.distributed import placement
+from msp.distributed.worker_group import GroupSize, run_workers
 from msp.errors import ConfigError
 from msp.models.pretrain.checkpoint import MODEL_PREFIX
 from msp.models.pretrain.corpus import check_inputs
@@ -56,24 +56,9 @@ def pretrain(config: PretrainConfig) -> dict[str, Any]:
 
 
 def _run_workers(config: PretrainConfig) -> None:
-    runtime = config.runtime
-    resources = {name: float(each) for name, each in _each_needs(config).items() if each}
-    # Ray Train's own records; ours are in the store, where a new cluster finds them.
-    with tempfile.TemporaryDirectory(prefix="msp-pretrain-") as folder:
-        TorchTrainer(
-            _worker,
-            train_loop_config={"config": config},
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=runtime.num_workers,
-                use_gpu="GPU" in resources,
-                resources_per_worker=resources,
-            ),
-            run_config=ray.train.RunConfig(
-                name="pretrain",
-                storage_path=folder,
-                failure_config=ray.train.FailureConfig(max_failures=runtime.max_failures),
-            ),
-        ).fit()
+    needs, runtime = _each_needs(config), config.runtime
+    size = GroupSize(runtime.num_workers, needs["CPU"], needs["GPU"], runtime.max_failures)
+    run_workers(_worker, {"config": config}, name="pretrain", size=size)
 
 
 def _worker(job: dict[str, Any]) -> None:

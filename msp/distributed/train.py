@@ -7,17 +7,13 @@ that did it, so a run that dies continues with those that are missing.
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
-import ray.train
-import ray.train.torch
 
 from msp.config import RunConfig
 from msp.distributed import placement
@@ -29,6 +25,7 @@ from msp.distributed.student_worker import (
     gather,
     train_and_commit_head,
 )
+from msp.distributed.worker_group import GroupSize, run_workers
 from msp.errors import StorageError
 from msp.progress import StageProgress
 from msp.records import Example
@@ -121,25 +118,8 @@ def _train_heads(work: StudentWork) -> None:
 
 def _finetune(work: StudentWork) -> None:
     config = work.config
-    resources = {"CPU": 1.0, "GPU": float(config.gpus_per_worker)}
-    with tempfile.TemporaryDirectory(prefix="msp-train-") as scratch:
-        # Ray Train continues what has the same name; what continues here is in our store.
-        run_config = ray.train.RunConfig(
-            name=uuid.uuid4().hex,
-            storage_path=scratch,
-            failure_config=ray.train.FailureConfig(max_failures=_MAX_FAILURES),
-        )
-        ray.train.torch.TorchTrainer(
-            finetune_loop,
-            gather,
-            train_loop_config={"work": work},
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=config.num_workers,
-                use_gpu=config.gpus_per_worker > 0,
-                resources_per_worker=resources,
-            ),
-            run_config=run_config,
-        ).fit()
+    size = GroupSize(config.num_workers, 1.0, config.gpus_per_worker, _MAX_FAILURES)
+    run_workers(finetune_loop, {"work": work}, name="train", size=size)
 
 
 def _scores(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import ray.train
-from ray.train.torch import TorchTrainer
 from ray.train.v2.api.exceptions import TrainingFailedError, WorkerGroupError
 
 from msp.config import RunConfig
@@ -23,6 +20,7 @@ from msp.distributed.tune_state import (
     load_state,
     tuning_metrics,
 )
+from msp.distributed.worker_group import GroupSize, run_workers
 from msp.errors import MSPError, StorageError, TaskDataError
 from msp.models.lm_files import LMFiles, find_lm
 from msp.prompts.checkpoint import (
@@ -99,27 +97,13 @@ def _check_fit(config: RunConfig, task: TaskData, files: LMFiles) -> None:
 
 def _run_workers(job: TuneJob) -> None:
     tune = job.config.tune
-    resources = {"CPU": float(tune.cpus_per_worker), "GPU": float(tune.gpus_per_worker)}
-    # Ray Train's own records; ours are in the store, where a new cluster finds them.
-    with tempfile.TemporaryDirectory(prefix="msp-tune-") as folder:
-        trainer = TorchTrainer(
-            tune_worker,
-            train_loop_config={"job": job},
-            scaling_config=ray.train.ScalingConfig(
-                num_workers=tune.num_workers,
-                use_gpu=tune.gpus_per_worker > 0,
-                resources_per_worker={name: num for name, num in resources.items() if num},
-            ),
-            run_config=ray.train.RunConfig(
-                name="tune",
-                storage_path=folder,
-                failure_config=ray.train.FailureConfig(max_failures=tune.max_failures),
-            ),
-        )
-        try:
-            trainer.fit()
-        except TrainingFailedError as error:
-            raise _worker_error(error, tune.max_failures) from error
+    size = GroupSize(
+        tune.num_workers, tune.cpus_per_worker, tune.gpus_per_worker, tune.max_failures
+    )
+    try:
+        run_workers(tune_worker, {"job": job}, name="tune", size=size)
+    except TrainingFailedError as error:
+        raise _worker_error(error, tune.max_failures) from error
 
 
 def _worker_error(error: TrainingFailedError, max_failures: int) -> MSPError:

@@ -22,6 +22,10 @@ from msp.storage.holder import Holder, parse_holder, this_process
 from msp.storage.layout import HOLDER_JSON
 from msp.storage.store import ObjectStore
 
+# A real signal, since a mere flag does not wake a main thread that waits; and no interrupt,
+# which libraries handle as they please and a shell's background jobs ignore.
+_WAKE = signal.SIGUSR2
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -52,14 +56,24 @@ def held(store: ObjectStore, *, terms: Terms | None = None) -> Iterator[None]:
     """
     terms = terms or Terms()
     lease = _Lease(store, terms, _acquire(store, terms))
+    before = signal.signal(_WAKE, _raise_hold_lost)
     try:
-        yield
-    except KeyboardInterrupt as error:
-        if lease.lost:
-            raise StorageError(lease.lost) from error
-        raise
+        try:
+            yield
+        finally:
+            lease.release()
+    except _HoldLost as error:
+        raise StorageError(lease.lost) from error
     finally:
-        lease.release()
+        signal.signal(_WAKE, before)
+
+
+class _HoldLost(BaseException):
+    """Ends the block of a lost lease, past every ``except Exception`` in it."""
+
+
+def _raise_hold_lost(signum: int, frame: object) -> None:
+    raise _HoldLost
 
 
 class _Lease:
@@ -116,8 +130,7 @@ class _Lease:
                 return
 
     def _end_process(self) -> None:
-        # A real signal, since a mere flag does not wake a main thread that waits.
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, _WAKE)
         if not self._ended.wait(self._terms.grace):
             # The main thread is deep in foreign code, and a run without a lease must not go on.
             print(f"msp: {self.lost}", file=sys.stderr, flush=True)

@@ -42,8 +42,22 @@ with held(open_store(sys.argv[1]), terms=Terms(1.5, 0.2, 0.1, 0.5, 0.5)):
     while True:
         try:
             time.sleep(600)
-        except KeyboardInterrupt:
+        except BaseException:
             pass
+"""
+HOLD_AS_A_BACKGROUND_JOB = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from msp.cli import guarded
+from msp.storage.lease import Terms, held
+from msp.storage.store import open_store
+
+def hold():
+    with held(open_store(sys.argv[1]), terms=Terms(1.5, 0.2, 0.1, 0.5, 60)):
+        print("held", flush=True)
+        time.sleep(600)
+
+sys.exit(guarded(hold))
 """
 
 
@@ -193,7 +207,16 @@ def test_a_run_that_cannot_renew_ends_before_another_may_begin(tmp_path: Path) -
     assert time.monotonic() - began < 30
 
 
-def test_a_process_that_hears_no_interrupt_is_ended(tmp_path: Path) -> None:
+def test_a_background_job_that_ignores_interrupts_loses_its_hold_in_good_order(
+    tmp_path: Path,
+) -> None:
+    process = holding(HOLD_AS_A_BACKGROUND_JOB, tmp_path)
+    elsewhere(open_store(str(tmp_path)))
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and said.startswith("msp: ") and "Traceback" not in said
+
+
+def test_a_process_that_hears_no_signal_is_ended(tmp_path: Path) -> None:
     process = holding(HOLD_AND_HEAR_NOTHING, tmp_path)
     elsewhere(open_store(str(tmp_path)))
     with suppress(subprocess.TimeoutExpired):
