@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import chain
+from typing import TYPE_CHECKING
 
 from msp.config import RunConfig
 from msp.denoise.contamination import EvaluationTexts, read_evaluation_texts
 from msp.denoise.scorer import TargetOf, UnitScorer, labels_as_target
 from msp.tasks.base import TaskData
 from msp.tasks.placing import target_of
+
+if TYPE_CHECKING:
+    from msp.models.encoder import SentenceEncoder
+    from msp.students.labeller import SeedLabeller
 
 
 def make_scorer(
@@ -25,20 +30,7 @@ def make_scorer(
     Raises:
         CheckpointError: the encoder is not there.
     """
-    # Workers that only read evaluation texts, or move shards, load no torch.
-    from msp.models.encoder import load_encoder
-    from msp.students.labeller import SeedLabeller
-
-    denoise = config.denoise
-    needed = denoise.needs_encoder
-    encoder = load_encoder(denoise.encoder, dtype=denoise.precision) if needed else None
-    if encoder is None or not config.denoise.disagreement_weight:
-        return UnitScorer(
-            config.denoise, encoder, task.seeds, evaluation=evaluation, target_of=_target_of(task)
-        )
-    labels = [attribute.name for attribute in task.ontology.attributes]
-    is_single = task.kind == "single_label"
-    labeller = SeedLabeller(task.seeds, labels, encoder, seed=config.seed, is_single=is_single)
+    encoder, labeller = _learned_judges(config, task)
     return UnitScorer(
         config.denoise,
         encoder,
@@ -47,6 +39,25 @@ def make_scorer(
         evaluation=evaluation,
         target_of=_target_of(task),
     )
+
+
+def _learned_judges(
+    config: RunConfig, task: TaskData
+) -> tuple[SentenceEncoder | None, SeedLabeller | None]:
+    """Return those judges that the noise score needs."""
+    denoise = config.denoise
+    if not denoise.needs_encoder:
+        return None, None
+    # Workers that judge without them, or only move shards, load no torch.
+    from msp.models.encoder import load_encoder
+    from msp.students.labeller import SeedLabeller
+
+    encoder = load_encoder(denoise.encoder, dtype=denoise.precision)
+    if not denoise.disagreement_weight:
+        return encoder, None
+    labels = [attribute.name for attribute in task.ontology.attributes]
+    is_single = task.kind == "single_label"
+    return encoder, SeedLabeller(task.seeds, labels, encoder, seed=config.seed, is_single=is_single)
 
 
 def _target_of(task: TaskData) -> TargetOf:

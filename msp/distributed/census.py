@@ -120,9 +120,9 @@ def _ranks(
 def _over_shards(
     config: RunConfig, shards: Sequence[ShardId], work: Any, schema: pa.Schema
 ) -> Iterator[dict[str, Any]]:
-    counted = read_shards(
-        shards, num_cpus=TASK_CPUS, shards_per_block=_SHARDS_PER_BLOCK
-    ).map_batches(_OverShards(config, work, schema), batch_format="pyarrow", num_cpus=TASK_CPUS)
+    counted = read_shards(shards, shards_per_block=_SHARDS_PER_BLOCK).map_batches(
+        _OverShards(config, work, schema), batch_format="pyarrow", num_cpus=TASK_CPUS
+    )
     with data_context(), ours_out_of_rays():
         yield from counted.iter_rows()
 

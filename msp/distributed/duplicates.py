@@ -76,7 +76,7 @@ def _search(config: RunConfig, shards: Sequence[ShardId], *, by_cosine: bool) ->
     made = len(shards) * config.generate.units_per_shard * config.denoise.num_kept_per_unit
     num_partitions = 1 + made * _KEYS_PER_TEXT // _KEYS_PER_PARTITION
     cpus = config.cluster.cpus_per_scorer if by_cosine else TASK_CPUS
-    keyed = read_shards(shards, num_cpus=TASK_CPUS, shards_per_block=_SHARDS_PER_BLOCK).map_batches(
+    keyed = read_shards(shards, shards_per_block=_SHARDS_PER_BLOCK).map_batches(
         _Keyer,
         fn_constructor_args=(config, num_partitions, by_cosine),
         batch_format="pyarrow",

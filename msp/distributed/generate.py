@@ -28,7 +28,6 @@ from msp.distributed.placement import IO_CPUS, ours_out_of_rays
 from msp.distributed.shard_source import data_context, read_shards
 from msp.distributed.shards import ShardGenerator, ShardJudge, ShardSink
 from msp.distributed.work_log import WorkTotals
-from msp.engines.vllm_settings import shards_in_flight
 from msp.errors import EngineDiedError
 from msp.judging import evaluation_texts
 from msp.methods import RoundPlan, make_plan
@@ -212,7 +211,7 @@ def _pipeline(
 ) -> ray.data.Dataset:
     cluster, round = config.cluster, job[2].number
     return (
-        read_shards([(round, shard) for shard in shards], num_cpus=IO_CPUS)
+        read_shards([(round, shard) for shard in shards])
         .map_batches(
             _Generator,
             batch_size=1,
@@ -232,7 +231,12 @@ def _pipeline(
             num_gpus=cluster.gpus_per_scorer or None,
         )
         .map_batches(
-            ShardSink(config, round), batch_size=1, batch_format="pyarrow", num_cpus=IO_CPUS
+            ShardSink(config, round),
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=IO_CPUS,
+            # Each is a process of its own, and one writes as fast as several judges judge.
+            compute=ray.data.TaskPoolStrategy(size=cluster.num_scorers + 1),
         )
     )
 
@@ -244,6 +248,9 @@ def _generators(config: RunConfig) -> ray.data.ActorPoolStrategy:
         return ray.data.ActorPoolStrategy(
             min_size=cluster.min_generators, max_size=cluster.max_generators
         )
+    # Here, since every worker of the stream imports this module, and that one imports torch.
+    from msp.engines.vllm_settings import shards_in_flight
+
     return ray.data.ActorPoolStrategy(
         min_size=cluster.min_generators,
         max_size=cluster.max_generators,

@@ -41,6 +41,8 @@ def connect(config: ClusterConfig) -> None:
     # A local Ray listens on loopback for this process alone; a cluster brings its own token.
     os.environ.setdefault("RAY_AUTH_MODE", "disabled" if config.address is None else "token")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # A local Ray ends a worker that was idle for a second and starts another a moment later.
+    os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "60000")
     # Ray's C++ core writes its own warnings to standard error, past Python's logging.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     address = config.address or os.environ.get("RAY_ADDRESS")

@@ -60,7 +60,7 @@ def publish(
 
 
 def _published(config: RunConfig, shards: Sequence[ShardId]) -> Iterator[ManifestFile]:
-    rows = read_shards(shards, num_cpus=TASK_CPUS, shards_per_block=_SHARDS_PER_BLOCK).map_batches(
+    rows = read_shards(shards, shards_per_block=_SHARDS_PER_BLOCK).map_batches(
         _Publisher(config), batch_format="pyarrow", num_cpus=TASK_CPUS
     )
     for row in rows.iter_rows():

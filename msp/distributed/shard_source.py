@@ -1,75 +1,41 @@
-"""Shards by round and number as a Ray Data source that takes a sliver of a CPU to read."""
+"""Shards by round and number as what every Ray Data stream of a run begins with."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
 
 import pyarrow as pa
-from ray.data import DataContext, Dataset, read_datasource
-from ray.data.block import BlockMetadata
-from ray.data.datasource import Datasource, ReadTask
+from ray.data import DataContext, Dataset, from_arrow
 
 ShardId = tuple[int, int]
 
 _SCHEMA = pa.schema([("round", pa.int64()), ("shard", pa.int64())])
-_BYTES = 16
 # Ray ends a pipeline that makes no progress for this long; waiting for a node with a
 # GPU counts as no progress, and half an hour (its default) is not enough for that.
 _NO_PROGRESS_SECONDS = 6 * 3600
 
 
-class _ShardNumbers(Datasource):  # type: ignore[misc]  # Ray has no types here
-    def __init__(self, blocks: Sequence[Sequence[ShardId]]) -> None:
-        self._blocks = blocks
-
-    def estimate_inmemory_data_size(self) -> int:
-        return _BYTES * sum(map(len, self._blocks))
-
-    def get_read_tasks(
-        self, parallelism: int, per_task_row_limit: int | None = None, data_context: Any = None
-    ) -> list[ReadTask]:
-        return [
-            ReadTask(partial(_block, block), _metadata(len(block)), schema=_SCHEMA)
-            for block in self._blocks
-        ]
-
-
-def read_shards(
-    shards: Sequence[ShardId], *, num_cpus: float, shards_per_block: int = 1
-) -> Dataset:
+def read_shards(shards: Sequence[ShardId], *, shards_per_block: int = 1) -> Dataset:
     """Return a data set [round, shard].
 
     Where work is long, one shard a block: a block is what an actor loses when
-    it dies and what the next step waits for. ``ray.data.range`` would want a
-    whole CPU for each read, which a laptop's two do not have to spare beside
-    the actors.
+    it dies and what the next step waits for. The blocks lie with the driver,
+    so no process has to start to read them and no node's death loses one.
 
     Args:
         shards: (round, shard) of each; at least one.
-        num_cpus: that reading a block takes.
         shards_per_block: more where the work on each is short.
     """
-    blocks = [
-        shards[start : start + shards_per_block]
-        for start in range(0, len(shards), shards_per_block)
-    ]
-    return read_datasource(
-        _ShardNumbers(blocks), override_num_blocks=len(blocks), num_cpus=num_cpus
+    return from_arrow(
+        [
+            pa.Table.from_pylist(
+                [{"round": round, "shard": shard} for round, shard in block], schema=_SCHEMA
+            )
+            for start in range(0, len(shards), shards_per_block)
+            for block in [shards[start : start + shards_per_block]]
+        ]
     )
-
-
-def _metadata(num_rows: int) -> BlockMetadata:
-    return BlockMetadata(
-        num_rows=num_rows, size_bytes=_BYTES * num_rows, input_files=None, exec_stats=None
-    )
-
-
-def _block(shards: Sequence[ShardId]) -> list[pa.Table]:
-    rounds, numbers = zip(*shards, strict=True)
-    return [pa.table({"round": rounds, "shard": numbers}, schema=_SCHEMA)]
 
 
 @contextmanager

@@ -102,7 +102,8 @@ class ShardJudge:
     ) -> None:
         from msp.judging import make_scorer
 
-        _set_threads(num_threads)
+        if config.denoise.needs_encoder:
+            _set_threads(num_threads)
         self._config = config
         self._plan = make_plan(config, task, round_plan)
         self._scorer = make_scorer(config, task, evaluation)

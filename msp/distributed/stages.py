@@ -1,4 +1,8 @@
-"""The stages of a run that is not finished; what they import takes seconds."""
+"""The stages of a run that is not finished; what they import takes seconds.
+
+Tuning and training import torch, so each is imported where it is needed: a
+resumed generation starts without them.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,6 @@ from msp.distributed.publish import publish, read_synthetic
 from msp.distributed.quality import measure_run_quality
 from msp.distributed.rounds import generate_candidates
 from msp.distributed.run import Run, headline
-from msp.distributed.train import train_students
-from msp.distributed.tune import tune_prompts
 from msp.progress import StageProgress
 from msp.prompts.checkpoint import prompts_are_saved
 from msp.report.finish import write_dataset_card, write_figures, write_report
@@ -24,6 +26,8 @@ def tune(run: Run) -> dict[str, Any]:
     """Return the tuning metrics once the prompts are in the store."""
     if run.config.generate.engine == "scripted":
         return {}
+    from msp.distributed.tune import tune_prompts
+
     if prompts_are_saved(run.store):
         return tune_prompts(run.config, run.task, run.store)
     num_epochs = run.config.tune.num_epochs
@@ -59,6 +63,8 @@ def generate(run: Run) -> dict[str, Any]:
 def train(run: Run) -> dict[str, Any]:
     """Return the scores of both students once they are trained."""
     generate(run)
+    from msp.distributed.train import train_students
+
     keys = [entry.key for entry in read_manifest(run.store).files]
     with placement.ours_out_of_rays():
         return train_students(

@@ -65,7 +65,7 @@ def test_every_shard_is_made_once_by_the_generator_and_the_one_that_follows_it(t
     shards = num_shards(make_plan(config, task, first_round).num_units, 16)
     placement.connect(config.cluster)
     with data_context():
-        made = read_shards([(0, shard) for shard in range(shards)], num_cpus=0.1).map_batches(
+        made = read_shards([(0, shard) for shard in range(shards)]).map_batches(
             DyingGenerator,
             batch_size=1,
             batch_format="pyarrow",
