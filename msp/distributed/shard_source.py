@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
-from ray.data import DataContext, Dataset, from_arrow
+from ray.data import DataContext, Dataset, from_blocks
 
 ShardId = tuple[int, int]
 
@@ -27,7 +27,7 @@ def read_shards(shards: Sequence[ShardId], *, shards_per_block: int = 1) -> Data
         shards: (round, shard) of each; at least one.
         shards_per_block: more where the work on each is short.
     """
-    return from_arrow(
+    return from_blocks(
         [
             pa.Table.from_pylist(
                 [{"round": round, "shard": shard} for round, shard in block], schema=_SCHEMA

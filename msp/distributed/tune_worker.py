@@ -24,6 +24,7 @@ from msp.distributed.zero import (
     start_deepspeed,
     write_learned,
 )
+from msp.models.attention import tune_with_fast_attention
 from msp.models.frozen_lm import load_frozen_lm
 from msp.models.recompute import recompute_activations
 from msp.prompts.batches import plan_batches, share
@@ -58,9 +59,11 @@ class Tuner:
         self._state = load_state(job.store)
         self._dev = self._encoder.encode(job.task.dev, epoch=0)
         self._bleu = DevBleu(self._lm, self._encoder, job.task, job.config)
-        if job.config.tune.activation_checkpointing:
+        tune_with_fast_attention(self._lm.model)
+        recomputes = job.config.tune.activation_checkpointing
+        if recomputes:
             recompute_activations(self._lm.model, name=self._lm.name)
-        self._objective = TuningObjective(self._lm, self._soft)
+        self._objective = TuningObjective(self._lm, self._soft, shares_instruction=not recomputes)
         self._engine: Any = None
 
     def run(self) -> None:

@@ -57,12 +57,17 @@ class TuningObjective(nn.Module):
         lm: decides the form: a causal LM reads soft prompt, context and target
             as one sequence; an encoder reads the first two and its decoder the target.
         soft: the prompts.
+        shares_instruction: compute the instruction prompt, with which every row of a batch
+            begins, once for all of them; not with layers that are computed again going back,
+            which would lengthen the cache it is kept in. An encoder reads both ways, so
+            there it cannot be shared.
     """
 
-    def __init__(self, lm: FrozenLM, soft: SoftPrompts) -> None:
+    def __init__(self, lm: FrozenLM, soft: SoftPrompts, *, shares_instruction: bool = True) -> None:
         super().__init__()
         self.lm = lm.model
         self.soft = soft
+        self.shares_instruction = shares_instruction
         self.is_encoder_decoder = lm.is_encoder_decoder
         self.train()
 
@@ -93,8 +98,13 @@ class TuningObjective(nn.Module):
         # position, so no attention mask is needed.
         is_target = labels != IGNORED
         before = nn.functional.pad(is_target[:, 1:], (0, 1))
+        shared = self.soft.instruction.shape[0] if self.shares_instruction else 0
+        cache = _cache_of(self.lm, inputs[:1, :shared], len(inputs)) if shared else None
+        before = before[:, shared:]
         with _scored_at(self.lm, before):
-            logits = self.lm(inputs_embeds=inputs, use_cache=False).logits
+            logits = self.lm(
+                inputs_embeds=inputs[:, shared:], past_key_values=cache, use_cache=bool(cache)
+            ).logits
         return _rows_at(logits, before), labels[is_target]
 
     def _mixed(self, batch: Batch, context: Tensor) -> MixedPrompt:
@@ -120,6 +130,16 @@ class TuningObjective(nn.Module):
                 use_cache=False,
             ).logits
         return _rows_at(logits, batch.target_mask), batch.target[batch.target_mask]
+
+
+def _cache_of(lm: Any, start: Tensor, batch_size: int) -> Any:
+    """Return the keys and values [B, ...] of a start [1, P, H] that all rows have in common."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache(config=lm.config)
+    lm.base_model(inputs_embeds=start, past_key_values=cache, use_cache=True)
+    cache.batch_repeat_interleave(batch_size)
+    return cache
 
 
 @contextmanager

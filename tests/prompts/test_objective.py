@@ -11,6 +11,7 @@ import torch
 
 from msp.config import PromptsConfig
 from msp.errors import ConfigError, TaskDataError
+from msp.models.attention import tune_with_fast_attention
 from msp.models.frozen_lm import FrozenLM
 from msp.models.recompute import recompute_activations
 from msp.prompts.encode import EncodedExample, ExampleEncoder
@@ -33,9 +34,17 @@ def encoder(lm: FrozenLM, task: TaskData, **changes: object) -> ExampleEncoder:
     return ExampleEncoder(lm.files, prompts, task.ontology, task.seeds, 1)
 
 
-def objective(lm: FrozenLM, task: TaskData, mixture: str = "concat") -> TuningObjective:
+def objective(
+    lm: FrozenLM, task: TaskData, mixture: str = "concat", *, shares: bool = True
+) -> TuningObjective:
     config = PROMPTS.model_copy(update={"mixture": mixture})
-    return TuningObjective(lm, initial_prompts(lm, task.ontology, config, seed=1))
+    soft = initial_prompts(lm, task.ontology, config, seed=1)
+    return TuningObjective(lm, soft, shares_instruction=shares)
+
+
+def gradients(module: TuningObjective, lm: FrozenLM, rows: list[EncodedExample]) -> list[object]:
+    loss_of(module, lm, rows).backward()
+    return [parameter.grad for parameter in module.soft.parameters()]
 
 
 def loss_of(module: TuningObjective, lm: FrozenLM, rows: list[EncodedExample]) -> torch.Tensor:
@@ -83,12 +92,40 @@ def test_computing_activations_again_changes_no_gradient(lm: FrozenLM, task: Tas
     rows = encoder(lm, task).encode(task.seeds, epoch=1)
     again = dataclasses.replace(lm, model=copy.deepcopy(lm.model))
     recompute_activations(again.model, name="tiny")
-    gradients = []
-    for found in (lm, again):
-        module = objective(found, task)
-        loss_of(module, found, rows).backward()
-        gradients.append([parameter.grad for parameter in module.soft.parameters()])
-    torch.testing.assert_close(gradients[0], gradients[1])
+    found = [gradients(objective(one, task, shares=False), one, rows) for one in (lm, again)]
+    torch.testing.assert_close(found[0], found[1])
+
+
+@pytest.mark.parametrize("mixture", ["concat", "attention"])
+def test_computing_the_instruction_once_for_all_rows_changes_no_gradient(
+    llama: FrozenLM, task: TaskData, mixture: str
+) -> None:
+    rows = encoder(llama, task, mixture=mixture).encode(task.seeds, epoch=1)
+    widths: list[int] = []
+    hook = llama.model.base_model.layers[0].register_forward_hook(
+        lambda layer, inputs, output: widths.append(inputs[0].shape[:2].numel())
+    )
+    alone, shared = (
+        gradients(objective(llama, task, mixture, shares=shares), llama, rows)
+        for shares in (False, True)
+    )
+    hook.remove()
+    torch.testing.assert_close(alone, shared)
+    length = PROMPTS.instruction_length
+    assert widths[0] == sum(widths[1:]) + (len(rows) - 1) * length
+
+
+def test_attention_step_by_step_gives_the_gradient_of_the_fused_kernel(
+    llama: FrozenLM, task: TaskData
+) -> None:
+    rows = encoder(llama, task).encode(task.seeds, epoch=1)
+    half = dataclasses.replace(llama, model=copy.deepcopy(llama.model).to(torch.bfloat16))
+    fused = gradients(objective(half, task), half, rows)
+    tune_with_fast_attention(half.model)
+    assert half.model.config._attn_implementation == "eager"
+    torch.testing.assert_close(
+        fused, gradients(objective(half, task), half, rows), rtol=0.1, atol=0.1
+    )
 
 
 def test_activation_checkpointing_keeps_less_for_the_backward_pass(
@@ -179,7 +216,7 @@ def bytes_kept(lm: FrozenLM, task: TaskData, rows: list[EncodedExample]) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        loss_of(objective(lm, task), lm, rows)
+        loss_of(objective(lm, task, shares=False), lm, rows)
     return sum(kept.values())
 
 
