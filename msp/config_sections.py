@@ -237,6 +237,11 @@ class DenoiseConfig(Section):
     require_values: bool = Field(
         True, description="drop where an asked slot value is missing from the text"
     )
+    max_surprise: PositiveFloat | None = Field(
+        None,
+        description="drop what the frozen LM itself found less likely, in nats a token (about 2.3 "
+        "for the LM that ships); none: do not",
+    )
     duplicates: Literal["none", "exact", "normalised", "minhash"] = Field(
         "minhash",
         description="drop what an earlier candidate of the run says, to the letter, but for case "

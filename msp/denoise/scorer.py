@@ -48,12 +48,20 @@ class Labeller(Protocol):
 # The asked values are there, but not where a target can name them: two in one place.
 UNPLACED_VALUE = "unplaced_value"
 
+# The frozen LM itself hardly believes what it wrote: word salad, most of the time.
+UNLIKELY = "unlikely"
+
 TargetOf = Callable[[Constraint, str], str | None]
 
 
 def labels_as_target(constraint: Constraint, text: str) -> str:
     """Return the target of a task with labels alone, which no text changes."""
     return linearise(constraint)
+
+
+def surprise(made: Generated) -> float:
+    """Return how unlikely a text was to the LM that wrote it, in nats a token."""
+    return -made.logprob / made.num_tokens if made.num_tokens else 0.0
 
 
 class _Score(NamedTuple):
@@ -102,8 +110,8 @@ class UnitScorer:
     ) -> list[list[Candidate]]:
         """Return every candidate of every unit with its verdict, in the order they were made.
 
-        What a lexical rule drops is never encoded; the rest of all units is encoded
-        in one call, each text once.
+        What a lexical rule drops, or the LM's own doubt, is never encoded; the rest
+        of all units is encoded in one call, each text once.
 
         Raises:
             TaskDataError: a unit's seed example is not among the seed examples.
@@ -123,8 +131,8 @@ class UnitScorer:
             for unit, made in zip(units, generated, strict=True)
         ]
         reasons = [
-            [r or (UNPLACED_VALUE if t is None else None) for r, t in zip(*pair, strict=True)]
-            for pair in zip(reasons, targets, strict=True)
+            [r or self._later_reason(g, t) for g, t, r in zip(made, said, why, strict=True)]
+            for made, said, why in zip(generated, targets, reasons, strict=True)
         ]
         scored = self._scores(units, generated, reasons)
         return [
@@ -134,13 +142,19 @@ class UnitScorer:
             )
         ]
 
+    def _later_reason(self, made: Generated, target: str | None) -> str | None:
+        limit = self._config.max_surprise
+        if target is None:
+            return UNPLACED_VALUE
+        return UNLIKELY if limit is not None and surprise(made) > limit else None
+
     def _scores(
         self,
         units: Sequence[Unit],
         generated: Sequence[Sequence[Generated]],
         reasons: Sequence[Sequence[str | None]],
     ) -> list[dict[int, _Score]]:
-        """Return, for each unit, the scores of the candidates that no lexical rule dropped."""
+        """Return, for each unit, the scores of the candidates that have no reason yet."""
         passing = [
             {k: made[k].text for k, reason in enumerate(why) if reason is None}
             for made, why in zip(generated, reasons, strict=True)

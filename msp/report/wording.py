@@ -25,6 +25,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "Value without a place",
         "The asked values are not in the text, or share a word, so they cannot be labelled.",
     ),
+    "unlikely": (
+        "Unlikely",
+        "The frozen LM itself found the text improbable (denoise.max_surprise).",
+    ),
     "off_topic": (
         "Off topic",
         "Its noise score is above the cut (denoise.max_noise_score).",

@@ -59,6 +59,20 @@ def test_a_text_that_the_seed_examples_classifier_takes_for_another_label_is_noi
     assert judged[0].noise_score < 0.5 < judged[1].noise_score
 
 
+def test_what_the_lm_itself_finds_improbable_is_dropped_and_not_encoded(encoder) -> None:
+    counting = CountingEncoder(encoder)
+    scorer = UnitScorer(CONFIG.model_copy(update={"max_surprise": 2.0}), counting, SEEDS)
+    asked, _ = unit(0, SEEDS[1], ["a", "b", "c"])
+    made = [
+        Generated("the hotel's spa", 4, -8.0),
+        Generated("we can make the walls", 4, -8.1),
+        Generated("", 0, 0.0),
+    ]
+    (judged,) = scorer.judge([asked], [made])
+    assert [candidate.reason for candidate in judged] == [None, "unlikely", "empty"]
+    assert counting.asked[0] == ["the hotel's spa"]
+
+
 TEXTS = [
     "the weather in norway was cold at 6 pm",
     "how can i check out later than 6 pm",
