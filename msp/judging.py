@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msp.config import RunConfig
 from msp.denoise.contamination import EvaluationTexts, read_evaluation_texts
 from msp.denoise.scorer import TargetOf, UnitScorer, labels_as_target
+from msp.denoise.unasked import LabelledWords
 from msp.tasks.base import TaskData
 from msp.tasks.placing import target_of
 
@@ -31,6 +32,7 @@ def make_scorer(
         CheckpointError: the encoder is not there.
     """
     encoder, labeller = _learned_judges(config, task)
+    labels_words = task.kind in ("tagging", "parse")
     return UnitScorer(
         config.denoise,
         encoder,
@@ -38,6 +40,7 @@ def make_scorer(
         labeller=labeller,
         evaluation=evaluation,
         target_of=_target_of(task),
+        labelled_words=LabelledWords(s.target or "" for s in task.seeds) if labels_words else None,
     )
 
 

@@ -19,6 +19,7 @@ from msp.denoise.noise import (
     noise_score,
 )
 from msp.denoise.rules import lexical_reasons, normalise
+from msp.denoise.unasked import LabelledWords
 from msp.errors import TaskDataError
 from msp.records import CANDIDATES_PER_UNIT_LIMIT, Candidate, Constraint, Example, Generated, Unit
 from msp.tasks.linearise import linearise
@@ -48,6 +49,8 @@ class Labeller(Protocol):
 # The asked values are there, but not where a target can name them: two in one place.
 UNPLACED_VALUE = "unplaced_value"
 
+# A value that nobody asked for, which the target would call no value.
+UNASKED_VALUE = "unasked_value"
 # The frozen LM itself hardly believes what it wrote: word salad, most of the time.
 UNLIKELY = "unlikely"
 
@@ -80,6 +83,7 @@ class UnitScorer:
         labeller: asked for its agreement where ``disagreement_weight`` is not 0.
         evaluation: texts that no candidate may hold.
         target_of: what the student learns from a text, or None where it cannot be labelled.
+        labelled_words: of the seed examples, where words are what is labelled.
     """
 
     def __init__(
@@ -91,12 +95,14 @@ class UnitScorer:
         labeller: Labeller | None = None,
         evaluation: EvaluationTexts | None = None,
         target_of: TargetOf = labels_as_target,
+        labelled_words: LabelledWords | None = None,
     ) -> None:
         assert labeller is not None or not config.disagreement_weight
         assert encoder is not None or not config.needs_encoder
         self._labeller = labeller
         self._evaluation = evaluation
         self._target_of = target_of
+        self._labelled_words = labelled_words
         self._config = config
         self._encoder = encoder
         self._seeds = tuple(seeds)
@@ -146,6 +152,8 @@ class UnitScorer:
         limit = self._config.max_surprise
         if target is None:
             return UNPLACED_VALUE
+        if self._labelled_words is not None and self._labelled_words.unasked(target):
+            return UNASKED_VALUE
         return UNLIKELY if limit is not None and surprise(made) > limit else None
 
     def _scores(

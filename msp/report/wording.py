@@ -25,6 +25,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "Value without a place",
         "The asked values are not in the text, or share a word, so they cannot be labelled.",
     ),
+    "unasked_value": (
+        "Value nobody asked for",
+        "A word that the seed examples mostly label stands outside the asked values.",
+    ),
     "unlikely": (
         "Unlikely",
         "The frozen LM itself found the text improbable (denoise.max_surprise).",
