@@ -46,6 +46,8 @@ def generate(run: Run) -> dict[str, Any]:
     if not run.store.exists(layout.MANIFEST):
         tune(run)
         placement.connect(run.config.cluster)
+        # Left by a publishing that was cut short; what is committed from here on is not in it.
+        run.store.delete(layout.SUMMARY_JSON)
         with timed(run.store, "generate"):
             shards = generate_candidates(run.config, run.task, run.store)
         with timed(run.store, "publish"):

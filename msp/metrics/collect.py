@@ -1,21 +1,25 @@
-"""One pass over a run's candidates: everything that metrics.json, the card and the report count."""
+"""What all of a run's candidates come to: what metrics.json, the card and the report count."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from msp.denoise.final import stream_final
 from msp.metrics.diversity import Labelled, measure_diversity
 from msp.metrics.sample import SampledCandidate
-from msp.metrics.stream import BATCH_ROWS, stream_batches
+from msp.metrics.stored_tally import read_tally, write_tally
+from msp.metrics.stream import stream_batches
 from msp.metrics.tally import Tally, combination
 from msp.records import Example, example_from_synthetic
+from msp.storage import layout
 from msp.storage.store import ObjectStore
 
 SAMPLE_SIZE = 3_000
+
+Name = TypeVar("Name", str, tuple[str, ...])
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class RunSummary:
         num_values_found: of these, how many occur in the candidate's text, as denoise sees it.
         kept_per_attribute: label or slot -> kept candidates.
         kept_per_combination: labels and slots together -> kept candidates; the first
-            :data:`~msp.metrics.tally.MAX_COMBINATIONS` that occur.
+            :data:`~msp.metrics.tally.MAX_COMBINATIONS` in sorted order.
         seeds_per_attribute: label or slot -> seed examples.
         sample: candidates to read, all of them where they are few.
     """
@@ -57,15 +61,22 @@ class RunSummary:
 def summarise_run(
     store: ObjectStore, seeds: Sequence[Example], *, seed: int, sample_size: int = SAMPLE_SIZE
 ) -> RunSummary:
-    """Return the counts and the sample of everything committed so far, shard by shard.
+    """Return the counts and the sample of everything committed so far.
+
+    Publishing leaves them in the store. Where it has not (a run under way, one
+    that is older than this, one whose counts were damaged), every shard is
+    read here, and a published run keeps what came of it.
 
     Raises:
-        StorageError: an object under ``candidates/`` is damaged.
+        StorageError: an object that is read is damaged.
     """
-    tally = Tally(sample_size, seed=seed)
-    for table in stream_final(store):
-        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
-            tally.add(batch)
+    tally = read_tally(store, sample_size, seed=seed)
+    if tally is None:
+        tally = Tally(sample_size, seed=seed)
+        for table in stream_final(store):
+            tally.add_table(table)
+        if store.exists(layout.MANIFEST) and not store.exists(layout.SUMMARY_JSON):
+            write_tally(store, tally)
     return _summary(tally, seeds)
 
 
@@ -109,14 +120,19 @@ def _summary(tally: Tally, seeds: Sequence[Example]) -> RunSummary:
         num_units=tally.counts["units"],
         num_candidates=tally.counts["candidates"],
         num_kept=tally.counts["kept"],
-        num_dropped_by_reason=dict(tally.reasons.most_common()),
+        num_dropped_by_reason=_by_count(tally.reasons),
         num_tokens=tally.counts["tokens"],
         noise_kept=tuple(tally.noise[0].tolist()),
         noise_dropped=tuple(tally.noise[1].tolist()),
         num_values_asked=tally.counts["asked"],
         num_values_found=tally.counts["found"],
-        kept_per_attribute=dict(tally.attributes),
-        kept_per_combination=dict(tally.combinations.most_common()),
+        kept_per_attribute=dict(sorted(tally.attributes.items())),
+        kept_per_combination=_by_count(tally.combinations),
         seeds_per_attribute=dict(carried),
         sample=tally.sample.rows(),
     )
+
+
+def _by_count(counter: Counter[Name]) -> dict[Name, int]:
+    """Return the counts, the highest first and like ones by name, in whatever order they came."""
+    return dict(sorted(counter.items(), key=lambda item: (-item[1], item[0])))

@@ -1,14 +1,16 @@
 """A bounded sample of candidates that shows something of every attribute and reason.
 
 A candidate's place in the draw follows from its id and the seed alone, so the
-sample is the same however the candidates were sharded or ordered.
+sample is the same however the candidates were sharded or ordered, and the
+sample of a whole is made of the samples of its parts.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
 from itertools import zip_longest
 from typing import Any
 
@@ -33,6 +35,24 @@ class SampledCandidate:
     reason: str | None
     noise_score: float
     similarity: float
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; NaN, which JSON has not, as None."""
+        named = {field.name: getattr(self, field.name) for field in fields(self)}
+        named["values"] = list(self.values.items())  # slots stay in the constraint's order
+        for name in _SCORES:
+            named[name] = None if math.isnan(named[name]) else named[name]
+        return named
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> SampledCandidate:
+        """Return the candidate whose :meth:`as_json` this is."""
+        known = {name: math.nan if row[name] is None else row[name] for name in _SCORES}
+        values = {slot: tuple(texts) for slot, texts in row["values"]}
+        return cls(**{**row, **known, "attributes": tuple(row["attributes"]), "values": values})
+
+
+_SCORES = ("noise_score", "similarity")
 
 
 def draw_keys(candidate_ids: Any, *, seed: int) -> Any:
@@ -59,20 +79,23 @@ class StratifiedSample:
         self._heaps: dict[str, list[tuple[int, int, SampledCandidate]]] = {EVERYTHING: []}
         self._num_taken = 0
 
-    def threshold(self, stratum: str) -> int:
-        """Return the key below which the stratum still takes a candidate."""
-        heap = self._heaps.get(stratum, [])
-        return -heap[0][0] if len(heap) >= self._limit(stratum) else 2**64
-
-    def offer(self, stratum: str, key: int, make: Callable[[], SampledCandidate]) -> None:
-        """Take the candidate where its key is among the stratum's smallest; only then make it."""
-        if key >= self.threshold(stratum):
+    def offer(self, strata: Iterable[str], key: int, make: Callable[[], SampledCandidate]) -> None:
+        """Take the candidate where its key is among a stratum's smallest; only then make it."""
+        wanting = [stratum for stratum in strata if key < self._threshold(stratum)]
+        if not wanting:
             return
-        heap = self._heaps.setdefault(stratum, [])
-        self._num_taken += 1  # decides between equal keys, as rows have no order
-        heapq.heappush(heap, (-key, self._num_taken, make()))
-        if len(heap) > self._limit(stratum):
-            heapq.heappop(heap)
+        row = make()
+        for stratum in wanting:
+            heap = self._heaps.setdefault(stratum, [])
+            self._num_taken += 1  # decides between equal keys, as rows have no order
+            heapq.heappush(heap, (-key, self._num_taken, row))
+            if len(heap) > self._limit(stratum):
+                heapq.heappop(heap)
+
+    def held(self) -> list[SampledCandidate]:
+        """Return every candidate of every stratum by id, each once: what the whole needs of it."""
+        rows = {row.candidate_id: row for heap in self._heaps.values() for _, _, row in heap}
+        return [rows[number] for number in sorted(rows)]
 
     def rows(self) -> tuple[SampledCandidate, ...]:
         """Return at most ``size`` candidates by id, up to half of them for the strata's sake."""
@@ -86,6 +109,11 @@ class StratifiedSample:
             if len(chosen) < self._size:
                 chosen[row.candidate_id] = row
         return tuple(chosen[number] for number in sorted(chosen))
+
+    def _threshold(self, stratum: str) -> int:
+        """Return the key below which the stratum still takes a candidate."""
+        heap = self._heaps.get(stratum, [])
+        return -heap[0][0] if len(heap) >= self._limit(stratum) else 2**64
 
     def _limit(self, stratum: str) -> int:
         return self._size if stratum == EVERYTHING else NUM_PER_STRATUM

@@ -1,4 +1,8 @@
-"""The running counts behind a run's summary: whole columns at once, only units one by one."""
+"""The running counts behind a run's summary: whole columns at once, only units one by one.
+
+Counts are sums and the sample is of the smallest keys, so the tally of a whole
+is that of its parts, however it was split and in whatever order they come.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,7 @@ import pyarrow.compute as pc
 
 from msp.denoise.rules import UnitTexts, has_missing_value, normalise_value
 from msp.metrics.sample import EVERYTHING, SampledCandidate, StratifiedSample, draw_keys
+from msp.metrics.stream import BATCH_ROWS
 
 MAX_COMBINATIONS = 10_000
 # Noise scores lie in [0, 2]: a frequency in [0, 1] averaged with 1 - cosine in [0, 2].
@@ -25,7 +30,7 @@ def combination(attributes: Sequence[str], values: Mapping[str, Any]) -> tuple[s
 
 
 class Tally:
-    """Counts batches of ``candidates/``; what it holds is bounded by the ontology and the sample.
+    """Counts ``candidates/``; what it holds is bounded by the ontology and the sample.
 
     Args:
         sample_size: candidates that :attr:`sample` gives at most.
@@ -33,13 +38,53 @@ class Tally:
     """
 
     def __init__(self, sample_size: int, *, seed: int) -> None:
+        self._drawn = {"sample_size": sample_size, "seed": seed}
         self._seed = seed
         self.counts: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self.attributes: Counter[str] = Counter()
-        self.combinations: Counter[tuple[str, ...]] = Counter()
+        self._combinations: Counter[tuple[str, ...]] = Counter()
         self.noise = np.zeros((2, len(NOISE_EDGES) - 1), np.int64)
         self.sample = StratifiedSample(sample_size)
+
+    @property
+    def combinations(self) -> Counter[tuple[str, ...]]:
+        """Kept candidates of the first :data:`MAX_COMBINATIONS` combinations in sorted order.
+
+        They are exact: one that is among the first of all is so wherever it
+        occurs, and is nowhere left out.
+        """
+        return Counter(dict(sorted(self._combinations.items())[:MAX_COMBINATIONS]))
+
+    def add_table(self, table: pa.Table) -> None:
+        """Count the units of a shard of ``candidates/``, with all its columns."""
+        for batch in table.to_batches(max_chunksize=BATCH_ROWS):
+            self.add(batch)
+
+    def state(self) -> dict[str, Any]:
+        """Return what was counted as JSON values: the same for the same candidates."""
+        return {
+            **self._drawn,
+            **{name: dict(sorted(counter.items())) for name, counter in self._counters().items()},
+            "combinations": [[list(names), kept] for names, kept in self.combinations.items()],
+            "noise": self.noise.tolist(),
+            "sample": [row.as_json() for row in self.sample.held()],
+        }
+
+    def merge(self, state: Mapping[str, Any]) -> None:
+        """Count what another tally counted, given its :meth:`state`; no candidate is in both."""
+        assert {name: state[name] for name in self._drawn} == self._drawn
+        for name, counter in self._counters().items():
+            counter.update(state[name])
+        self._combinations.update({tuple(names): kept for names, kept in state["combinations"]})
+        self._bound_combinations()
+        self.noise += np.array(state["noise"], np.int64)
+        rows = state["sample"]
+        ids = np.array([row["candidate_id"] for row in rows], np.int64)
+        for key, row in zip(draw_keys(ids, seed=self._seed).tolist(), rows, strict=True):
+            names = combination(row["attributes"], dict(row["values"]))
+            make = partial(SampledCandidate.from_json, row)
+            self.sample.offer(_strata(names, row["reason"]), key, make)
 
     def add(self, batch: pa.RecordBatch) -> None:
         """Count the units of a batch of ``candidates/``, with all its columns."""
@@ -71,8 +116,15 @@ class Tally:
             unit["names"] = combination(unit["attributes"], unit["values"])
             for name in unit["names"]:
                 self.attributes[name] += kept
-            if unit["names"] in self.combinations or len(self.combinations) < MAX_COMBINATIONS:
-                self.combinations[unit["names"]] += kept
+            self._combinations[unit["names"]] += kept
+        self._bound_combinations()
+
+    def _counters(self) -> dict[str, Counter[str]]:
+        return {"counts": self.counts, "reasons": self.reasons, "attributes": self.attributes}
+
+    def _bound_combinations(self) -> None:
+        if len(self._combinations) > 2 * MAX_COMBINATIONS:  # sorted once for as many new ones
+            self._combinations = self.combinations
 
     def _add_values(self, units: list[dict[str, Any]], parents: Any, texts: pa.Array) -> None:
         wanted = [
@@ -89,9 +141,8 @@ class Tally:
         reasons = flat.field("reason").to_pylist()
         for position, (key, parent) in enumerate(zip(keys, parents.tolist(), strict=True)):
             unit = units[parent]
-            for stratum in _strata(unit["names"], reasons[position]):
-                if key < self.sample.threshold(stratum):
-                    self.sample.offer(stratum, key, partial(_sampled, unit, flat[position]))
+            strata = _strata(unit["names"], reasons[position])
+            self.sample.offer(strata, key, partial(_sampled, unit, flat, position))
 
 
 @lru_cache(maxsize=MAX_COMBINATIONS)
@@ -106,8 +157,8 @@ def _num_occurring(values: Sequence[str], text: str) -> int:
     return sum(not has_missing_value(text, UnitTexts((), (), (value,))) for value in values)
 
 
-def _sampled(unit: Mapping[str, Any], row: pa.StructScalar) -> SampledCandidate:
-    candidate = row.as_py()
+def _sampled(unit: Mapping[str, Any], flat: pa.StructArray, position: int) -> SampledCandidate:
+    candidate = flat[position].as_py()
     return SampledCandidate(
         candidate_id=candidate["candidate_id"],
         unit_id=unit["id"],

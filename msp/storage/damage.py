@@ -97,7 +97,7 @@ def _fault(store: ObjectStore, key: str) -> str:
     """Return what is wrong with an object, or an empty string."""
     data = store.read(key)
     try:
-        if key.endswith(".parquet"):
+        if key.endswith(".parquet") or key == layout.SUMMARY_JSON:
             check_seal(data, key)
         elif key.endswith(".json"):
             json.loads(data)

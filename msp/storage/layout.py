@@ -40,6 +40,8 @@ HOLDER_JSON = "state/holder.json"
 DAMAGED_PREFIX = "state/damaged/"
 QUOTA_JSON = "state/quota.json"
 SELECTION_JSON = "state/selection.json"
+# What all candidates come to: counts and a sample; written before the manifest.
+SUMMARY_JSON = "state/summary.json"
 
 # Shards whose duplicates lie in one object.
 SHARDS_PER_BLOCK = 1024

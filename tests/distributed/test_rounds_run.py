@@ -80,6 +80,30 @@ def test_a_run_that_lost_all_but_its_candidates_ends_the_same(run: Path, tmp_pat
     (again / "candidates" / "round-000-shard-0000001.parquet").unlink()
     generate(tmp_path, "run")
     assert said(again) == said(run)
+    summary = "state/summary.json"
+    assert (again / summary).read_bytes() == (run / summary).read_bytes()
+
+
+def test_the_published_summary_is_what_counting_the_shards_gives(run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    from msp.config_file import load_config
+    from msp.metrics.collect import summarise_run
+    from msp.storage.store import open_store
+    from msp.tasks import load_task
+
+    config = load_config(run.with_suffix(".yaml"))
+    seeds = load_task(config.task, seed=config.seed).seeds
+    published = summarise_run(open_store(str(run)), seeds, seed=config.seed)
+    bare = tmp_path / "bare"
+    shutil.copytree(run, bare)
+    (bare / "state" / "summary.json").unlink()
+    # NaN equals nothing, itself included; its repr does.
+    assert repr(summarise_run(open_store(str(bare)), seeds, seed=config.seed)) == repr(published)
+    assert published.num_kept == 300 and published.num_dropped_by_reason["duplicate"]
+    assert (bare / "state" / "summary.json").read_bytes() == (
+        run / "state" / "summary.json"
+    ).read_bytes()
 
 
 def test_what_cannot_be_had_is_said_with_its_commonest_reason(tmp_path: Path) -> None:

@@ -36,7 +36,8 @@ def msp(config: Path) -> subprocess.Popen[str]:
 def contents(output: Path) -> dict[str, bytes]:
     prefixes = (layout.CANDIDATES_PREFIX, layout.SYNTHETIC_PREFIX, layout.DUPLICATES_PREFIX)
     # The card tells how fast the run was, which is another matter.
-    paths = (path for prefix in prefixes for path in (output / prefix).glob("*"))
+    paths = [path for prefix in prefixes for path in (output / prefix).glob("*")]
+    paths.append(output / layout.SUMMARY_JSON)
     return {
         str(path.relative_to(output)): path.read_bytes() for path in paths if path.suffix != ".md"
     }
@@ -89,7 +90,7 @@ Damage = dict[str, Callable[[bytes], bytes]]
             },
             [layout.MANIFEST, layout.candidates_key(0, 0)],
         ),
-        ({layout.MANIFEST: halved}, []),
+        ({layout.MANIFEST: halved}, [layout.SUMMARY_JSON]),
     ],
     ids=["everything under way", "the manifest"],
 )

@@ -11,10 +11,13 @@ import pytest
 
 from msp.config import RunConfig
 from msp.denoise.final import FinalVerdicts
-from msp.distributed.publish import publish_shard, read_synthetic
+from msp.distributed.publish import Publisher, publish_shard, read_synthetic
 from msp.distributed.shards import ShardGenerator, ShardJudge, ShardSink
 from msp.errors import ConstraintError, StorageError
 from msp.methods import RoundPlan
+from msp.metrics.collect import SAMPLE_SIZE, summarise_run
+from msp.metrics.stored_tally import write_tally
+from msp.metrics.tally import Tally
 from msp.storage import layout
 from msp.storage.parquet import read_table
 from msp.storage.store import open_store
@@ -71,8 +74,9 @@ def test_a_second_writer_of_a_shard_changes_nothing_and_counts_what_is_there(
 def test_published_rows_are_the_kept_candidates(tmp_path: Path) -> None:
     run, store = config(tmp_path), open_store(str(tmp_path))
     kept = make_shard(run, 0)["num_kept"][0].as_py()
-    entry = publish_shard(store, FinalVerdicts(store), 0, 0)
-    assert entry is not None and entry["rows"] == kept
+    tally = Tally(10, seed=1)
+    entry = publish_shard(FinalVerdicts(store), 0, 0, tally=tally)
+    assert entry is not None and entry["rows"] == tally.counts["kept"] == kept
     examples = list(read_synthetic(store, [str(entry["key"])]))
     assert len({example.uid for example in examples}) == kept
     assert all(example.attributes for example in examples)
@@ -81,7 +85,23 @@ def test_published_rows_are_the_kept_candidates(tmp_path: Path) -> None:
 def test_a_missing_shard_is_named(tmp_path: Path) -> None:
     store = open_store(str(tmp_path))
     with pytest.raises(StorageError, match="shard-0000001"):
-        publish_shard(store, FinalVerdicts(store), 0, 1)
+        publish_shard(FinalVerdicts(store), 0, 1, tally=Tally(10, seed=1))
+
+
+def test_blocks_of_shards_return_what_counting_the_shards_gives(tmp_path: Path) -> None:
+    run, store = config(tmp_path), open_store(str(tmp_path))
+    for shard in range(3):
+        make_shard(run, shard)
+    counted = repr(summarise_run(store, (), seed=run.seed))
+    tally = Tally(SAMPLE_SIZE, seed=run.seed)
+    for shards in ([2], [0, 1]):
+        (row,) = Publisher(run)(pa.table({"round": [0] * len(shards), "shard": shards})).to_pylist()
+        tally.merge(json.loads(row["tally"]))
+        assert [file["key"] for file in row["files"]] == [
+            layout.synthetic_key(0, shard) for shard in shards
+        ]
+    write_tally(store, tally)
+    assert repr(summarise_run(store, (), seed=run.seed)) == counted
 
 
 def test_a_unit_longer_than_the_context_is_refused(tmp_path: Path, tiny_llama_path: Path) -> None:

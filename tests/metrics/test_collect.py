@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msp.errors import StorageError
-from msp.metrics.collect import diversity_metrics, generate_metrics, summarise_run
+from msp.errors import DamagedError, StorageError
+from msp.metrics.collect import SAMPLE_SIZE, diversity_metrics, generate_metrics, summarise_run
 from msp.metrics.sample import NUM_PER_STRATUM, draw_keys
+from msp.metrics.stored_tally import write_tally
+from msp.metrics.tally import Tally
 from msp.records import (
     CANDIDATES_SCHEMA,
     SYNTHETIC_SCHEMA,
@@ -23,7 +25,9 @@ from msp.records import (
     unit_row,
 )
 from msp.storage import layout
-from msp.storage.parquet import table_bytes
+from msp.storage.damage import mending
+from msp.storage.manifest import build_manifest
+from msp.storage.parquet import read_table, table_bytes
 from msp.storage.store import ObjectStore, open_store
 
 SEEDS = [
@@ -126,6 +130,56 @@ def test_a_foreign_parquet_object_is_named(store: ObjectStore) -> None:
     store.write("candidates/mine.parquet", table_bytes([{"x": 1}], pa.schema([("x", pa.int8())])))
     with pytest.raises(StorageError, match=r"candidates/mine\.parquet is no shard of a run"):
         summarise_run(store, SEEDS, seed=1)
+
+
+def publish(store: ObjectStore) -> str:
+    """Leave the tally in the store as publishing does; return the summary that was counted."""
+    counted = repr(summarise_run(store, SEEDS, seed=1))
+    tally = Tally(SAMPLE_SIZE, seed=1)
+    for shard in (1, 0):
+        tally.add_table(read_table(store, layout.candidates_key(0, shard)))
+    write_tally(store, tally)
+    build_manifest(store, [], fingerprint={})
+    return counted
+
+
+def test_the_summary_of_a_published_run_is_read_and_is_the_same(store: ObjectStore) -> None:
+    counted = publish(store)
+    store.write(layout.candidates_key(0, 0), b"not to be read")
+    assert repr(summarise_run(store, SEEDS, seed=1)) == counted
+
+
+def test_another_sample_than_the_stored_one_is_counted(store: ObjectStore) -> None:
+    publish(store)
+    stored = store.read(layout.SUMMARY_JSON)
+    assert len(summarise_run(store, SEEDS, seed=1, sample_size=2).sample) == 2
+    assert len(summarise_run(store, SEEDS, seed=2).sample) == 6
+    assert store.read(layout.SUMMARY_JSON) == stored
+
+
+def test_a_published_run_without_a_summary_gets_one(store: ObjectStore) -> None:
+    counted = publish(store)
+    stored = store.read(layout.SUMMARY_JSON)
+    store.delete(layout.SUMMARY_JSON)
+    assert repr(summarise_run(store, SEEDS, seed=1)) == counted
+    assert store.read(layout.SUMMARY_JSON) == stored
+
+
+def test_a_run_under_way_keeps_no_summary(store: ObjectStore) -> None:
+    summarise_run(store, SEEDS, seed=1)
+    assert not store.exists(layout.SUMMARY_JSON)
+
+
+def test_a_damaged_summary_is_set_aside_and_counted_again(store: ObjectStore) -> None:
+    counted = publish(store)
+    stored = store.read(layout.SUMMARY_JSON)
+    # Still JSON: only the checksum can tell.
+    store.write(layout.SUMMARY_JSON, stored.replace(b'"units": 3', b'"units": 4'))
+    with pytest.raises(DamagedError, match=r"state/summary\.json: is damaged"):
+        summarise_run(store, SEEDS, seed=1)
+    assert mending(store, lambda: repr(summarise_run(store, SEEDS, seed=1))) == counted
+    assert store.read(layout.SUMMARY_JSON) == stored
+    assert len(list(store.list(layout.DAMAGED_PREFIX))) == 1
 
 
 def test_a_bounded_sample_shows_rare_reasons_and_does_not_depend_on_shards(tmp_path: Path) -> None:
