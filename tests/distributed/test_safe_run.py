@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -55,9 +56,11 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert first.poll() is None, first.communicate()
         time.sleep(0.02)
     held = json.loads(holder.read_bytes())
+    # Held up, or it might end before the second has started.
+    first.send_signal(signal.SIGSTOP)
     second = msp(path)
     _, said = second.communicate(timeout=400)
-    assert first.poll() is None, "the first run was too short to be in the way"
+    first.send_signal(signal.SIGCONT)
     assert second.returncode == 2 and held["pid"] == first.pid
     assert f"process {first.pid} on {held['host']}, since {held['since']}" in said
     _, said = first.communicate(timeout=400)
