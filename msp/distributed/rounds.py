@@ -9,7 +9,7 @@ and ends when N are accepted, when nothing more can be gained, or at
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,6 +116,7 @@ def quota_record(
                 "commonest_reason": next(iter(reasons[name].most_common(1)), (None,))[0],
             }
             for name in sorted({*asked, *delivered})
+            if asked.get(name) or delivered.get(name)
         },
         "short": [
             {
@@ -132,10 +133,10 @@ def quota_record(
 
 
 def _reasons_by_attribute(census: Census) -> dict[str, Counter[str]]:
-    reasons: dict[str, Counter[str]] = {}
+    reasons: dict[str, Counter[str]] = defaultdict(Counter)
     for cell, count in census.items():
         for name in cell:
-            reasons.setdefault(name, Counter()).update(count.reasons)
+            reasons[name].update(count.reasons)
     return reasons
 
 
