@@ -40,6 +40,7 @@ HOLDER_JSON = "state/holder.json"
 DAMAGED_PREFIX = "state/damaged/"
 QUOTA_JSON = "state/quota.json"
 SELECTION_JSON = "state/selection.json"
+NODES_JSON = "state/nodes.json"
 
 # Shards whose duplicates lie in one object.
 SHARDS_PER_BLOCK = 1024
