@@ -61,6 +61,11 @@ def connect(config: ClusterConfig) -> None:
                 logging_level=logging.WARNING,
                 configure_logging=True,
             )
+    except ray.exceptions.AuthenticationError as error:
+        raise ConfigError(
+            f"cluster.address is {address!r}, and the cluster there refuses the token; set "
+            "RAY_AUTH_TOKEN or ~/.ray/auth_token to the cluster's own."
+        ) from error
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"cluster.address is {address!r}, but no Ray cluster answers there ({error}); "

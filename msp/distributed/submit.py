@@ -45,6 +45,7 @@ def submit_run(
         HeldError: a job on this cluster that is not over writes to the same output.
         GenerationError: the followed job failed.
     """
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     folder = Path.cwd()
@@ -63,6 +64,11 @@ def submit_run(
                 "excludes": EXCLUDES,
             },
         )
+    except AuthenticationError as error:
+        raise ConfigError(
+            f"--address {address}: the cluster refuses the token; set RAY_AUTH_MODE=token, and "
+            "RAY_AUTH_TOKEN or ~/.ray/auth_token to the cluster's own."
+        ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise ConfigError(f"--address {address}: the job was not taken ({error}).") from error
     console().print(f"submitted {job_id}: {entrypoint}", markup=False)
