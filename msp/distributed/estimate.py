@@ -301,10 +301,15 @@ def _show(config: RunConfig, found: Forecast, result: dict[str, Any]) -> None:
         f"hours of a head, a GPU, a CPU: {hours}; "
         f"{price if cost is None else f'{cost:.2f} dollars'}\n"
         f"from a part that took {result['measuring_seconds']:.0f} s; tuning is counted to its last "
-        f"epoch ({config.tune.num_epochs}), and {config.cluster.max_generators} generators as that "
-        "many times one",
+        f"epoch ({config.tune.num_epochs}), {_pace(config.cluster.max_generators)}",
         markup=False,
     )
+
+
+def _pace(num_generators: int) -> str:
+    if num_generators == 1:
+        return "and one generator writes"
+    return f"and {num_generators} generators are taken to write {num_generators} times as fast as 1"
 
 
 def _time(seconds: float) -> str:

@@ -6,7 +6,6 @@ cluster, so that file is written here.
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -130,6 +129,18 @@ class FakeCluster:
         nodes = GcsClient(address=self.address).get_all_node_info().values()
         return sum(node.state == 0 and node.resources_total.get("GPU", 0) > 0 for node in nodes)
 
+    def kill_gpu_node(self) -> None:
+        """Kill a node at once, as a cloud does that gives no notice; its workers go with it."""
+        for process in psutil.Process(self._process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                node = process.environ().get("RAY_OVERRIDE_NODE_ID_FOR_TESTING", _HEAD_ID)
+                if process.name() == "raylet" and node != _HEAD_ID:
+                    for one in [*process.children(recursive=True), process]:
+                        with suppress(psutil.NoSuchProcess):
+                            one.kill()
+                    return
+        raise AssertionError("there is no node to kill")
+
     def kill(self) -> None:
         """End the head and all nodes, which are the children of its autoscaler."""
         with suppress(psutil.NoSuchProcess):
@@ -144,8 +155,3 @@ def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
-
-
-def samples_json(samples: list[tuple[float, int, int]]) -> str:
-    """Return a timeline as JSON, for whoever looks at a failure."""
-    return json.dumps(samples)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_cluster import MAX_NODES, FakeCluster, samples_json
+from fake_cluster import MAX_NODES, FakeCluster
 from slow_driver import LOG
 from timeline import Sample, svg
 
@@ -60,12 +60,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeCluster]:
             cluster.kill()
 
 
-def start(cluster: FakeCluster, folder: Path, *settings: str) -> subprocess.Popen[str]:
+def start(
+    cluster: FakeCluster, folder: Path, *settings: str, stage: str = "run"
+) -> subprocess.Popen[str]:
     config = folder / "run.yaml"
     config.write_text(CONFIG.format(output=folder / "out", address=cluster.address))
     overrides = [word for setting in settings for word in ("--set", setting)]
     return subprocess.Popen(
-        [sys.executable, str(HERE / "slow_driver.py"), "run", str(config), *overrides],
+        [sys.executable, str(HERE / "slow_driver.py"), stage, str(config), *overrides],
         stdout=subprocess.PIPE,
         stderr=(folder / "log").open("w"),
         text=True,
@@ -82,7 +84,7 @@ def watched(cluster: FakeCluster, run: subprocess.Popen[str], output: Path) -> l
         samples.append((round(time.monotonic() - started, 1), num_nodes, done))
         if run.poll() is not None and not num_nodes:
             return samples
-        assert samples[-1][0] < _MAX_SECONDS, samples_json(samples)
+        assert samples[-1][0] < _MAX_SECONDS, samples
         time.sleep(0.5)
 
 
@@ -116,7 +118,7 @@ def test_a_run_brings_three_nodes_and_none_is_left_after_it(
     log, said = (tmp_path / "log").read_text(), run.stdout.read()
     assert run.returncode == 0, log
     nodes = [sample[1] for sample in samples]
-    assert (nodes[0], max(nodes), nodes[-1]) == (0, MAX_NODES, 0), samples_json(samples)
+    assert (nodes[0], max(nodes), nodes[-1]) == (0, MAX_NODES, 0), samples
     assert json.loads(said.splitlines()[-1])["num_synthetic"] > 0
     assert "generate waits for nodes: it needs 1 GPUs, but the cluster has 0" in log
 
@@ -158,3 +160,36 @@ def test_a_preempted_node_gets_no_more_shards_and_none_is_made_twice(
     after = [at for at, node, _ in begun() if node == victim and at > drained_at]
     assert len(after) <= _HANDED_OUT, after
     assert any(at > drained_at + 2 for at, node, _ in begun() if node != victim)
+
+
+def test_a_node_lost_while_tuning_costs_the_epoch_that_it_was_in(
+    cluster: FakeCluster, tmp_path: Path, tiny_llama_path: Path
+) -> None:
+    run = start(
+        cluster,
+        tmp_path,
+        "generate.engine=hf",
+        f"model.name={tiny_llama_path}",
+        "prompts={instruction_length: 4, attribute_length: 2, num_exemplars: 0}",
+        "tune={num_epochs: 16, patience: 16, max_dev_generations: 0}",
+        "cluster.tuner_labels={gpu-type: fake}",
+        stage="tune",
+    )
+    store, key = open_store(str(tmp_path / "out")), layout.progress_key("tune")
+
+    def epoch() -> int:
+        assert run.poll() in (None, 0), (tmp_path / "log").read_text()
+        return int(json.loads(store.read(key))["epoch"]) if store.exists(key) else 0
+
+    while epoch() < 4:
+        time.sleep(0.2)
+    killed_at, before = time.monotonic(), epoch()
+    cluster.kill_gpu_node()
+    while epoch() <= before + 1:
+        time.sleep(0.2)
+    lost = time.monotonic() - killed_at
+    run.communicate(timeout=_MAX_SECONDS)
+    assert run.returncode == 0, (tmp_path / "log").read_text()
+    curve = json.loads(store.read(layout.PROMPTS_JSON))["tuning"]["curve"]
+    assert [record["epoch"] for record in curve] == list(range(17))
+    sys.stderr.write(f"a node lost while tuning: two epochs later after {lost:.0f} s\n")
