@@ -158,7 +158,7 @@ def waiting_said() -> Iterator[None]:
 def _watch(ended: threading.Event) -> None:
     since, said_at, said = 0.0, 0.0, ""
     while not ended.wait(_LOOK_SECONDS):
-        now, words = time.monotonic(), _asked_in_vain()
+        now, words = time.monotonic(), _look()
         if not words:
             if said:
                 console().print(f"capacity came after {now - since:.0f} s", markup=False)
@@ -171,19 +171,27 @@ def _watch(ended: threading.Event) -> None:
             console().print(f"waiting {now - since:.0f} s for capacity: {words}", markup=False)
 
 
-def _asked_in_vain() -> str:
-    """Return what is asked for and has no place, with the nodes that are starting; or nothing."""
+def _look() -> str:
     if not ray.is_initialized():
         return ""
     try:
-        reply = _reply()
+        return asked_in_vain(_reply())
     except Exception:  # whatever Ray raises while its head goes away; the run itself will say so
         return ""
+
+
+def asked_in_vain(reply: Any) -> str:
+    """Return what is asked for and has no place, with the nodes that are starting; or nothing.
+
+    Args:
+        reply: ``GetClusterStatusReply`` of Ray's autoscaler.
+    """
     state, scaling = reply.cluster_resource_state, reply.autoscaling_state
     singles = [(found.request, found.count) for found in state.pending_resource_requests]
     gangs = [(one, 1) for gang in state.pending_gang_resource_requests for one in gang.requests]
     asked = [
-        f"{count} x {_words(request.resources_bundle, {})}" for request, count in singles + gangs
+        f"{count} x {_words(request.resources_bundle, _labels(request))}"
+        for request, count in singles + gangs
     ]
     starting = [
         f"{found.count} {found.ray_node_type_name}" for found in scaling.pending_instance_requests
@@ -195,6 +203,18 @@ def _asked_in_vain() -> str:
     if scaling.infeasible_resource_requests or scaling.infeasible_gang_resource_requests:
         nodes += "; the autoscaler has no node type, or no more nodes, for some of it"
     return ", ".join(sorted(asked)) + nodes
+
+
+def _labels(request: Any) -> dict[str, str]:
+    """Return the labels that a request asks for, the first of its alternatives."""
+    from ray.core.generated.common_pb2 import LABEL_OPERATOR_NOT_IN
+
+    return {
+        wanted.label_key: "!" * (wanted.operator == LABEL_OPERATOR_NOT_IN)
+        + " or ".join(wanted.label_values)
+        for selector in request.label_selectors[:1]
+        for wanted in selector.label_constraints
+    }
 
 
 def _words(each: Mapping[str, float], labels: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from msp.distributed.capacity import Workers, lacking, matches
+from msp.distributed.capacity import Workers, asked_in_vain, lacking, matches
 
 
 def node(alive: bool = True, labels: dict[str, str] | None = None, **has: float) -> dict[str, Any]:
@@ -70,3 +70,34 @@ def test_a_selector_means_what_it_means_to_ray(selector: str, expected: bool) ->
 def test_a_node_without_the_label_is_any_other() -> None:
     assert matches({}, {"gpu-type": "!l4"})
     assert not matches({}, {"gpu-type": "l4"})
+
+
+def reply_of(**waiting: Any) -> Any:
+    from google.protobuf.json_format import ParseDict
+    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply
+
+    return ParseDict(waiting, GetClusterStatusReply())
+
+
+def test_nothing_is_said_where_nothing_waits() -> None:
+    starting = {"pending_instances": [{"ray_node_type_name": "gpu-l4"}]}
+    assert asked_in_vain(reply_of(autoscaling_state=starting)) == ""
+
+
+def test_what_waits_is_said_with_its_labels_and_the_nodes_that_start() -> None:
+    l4 = {"label_key": "gpu-type", "operator": "LABEL_OPERATOR_IN", "label_values": ["l4"]}
+    request = {
+        "resources_bundle": {"CPU": 1.0, "GPU": 1.0},
+        "label_selectors": [{"label_constraints": [l4]}],
+    }
+    reply = reply_of(
+        cluster_resource_state={"pending_resource_requests": [{"request": request, "count": 2}]},
+        autoscaling_state={
+            "pending_instances": [{"ray_node_type_name": "gpu-l4"}],
+            "infeasible_resource_requests": [request],
+        },
+    )
+    assert asked_in_vain(reply) == (
+        "2 x (1 CPU and 1 GPU on gpu-type=l4); nodes that start: 1 gpu-l4; the autoscaler has no "
+        "node type, or no more nodes, for some of it"
+    )
