@@ -100,11 +100,22 @@ def preview(
 
 
 @app.command()
+def estimate(config: ConfigPath, set_: Overrides = None) -> None:
+    """Say what the run will take and cost, from a small part of it that is run for real."""
+    from msp.config_file import load_config
+
+    resolved = load_config(config, set_ or [])
+    from msp.distributed.estimate import estimate_run
+
+    _print({"stage": "estimate", **estimate_run(resolved)})
+
+
+@app.command()
 def status(
     output_uri: OutputUri,
     endpoint_url: Annotated[str | None, typer.Option(help="S3 endpoint (MinIO, Ceph, R2)")] = None,
 ) -> None:
-    """Read a run's progress from its store, from any machine."""
+    """Read a run's progress and cost from its store, from any machine."""
     from msp.status import run_status
 
     _print(run_status(output_uri, endpoint_url=endpoint_url))
@@ -120,10 +131,10 @@ def submit(
     """Send the run to a cluster through the Ray Jobs API."""
     from msp.config_file import load_config
 
-    load_config(config, set_ or [])
+    resolved = load_config(config, set_ or [])
     from msp.distributed.submit import submit_run
 
-    _print(submit_run(config, set_ or [], address=address, follow=not detach))
+    _print(submit_run(resolved, config, set_ or [], address=address, follow=not detach))
 
 
 def _version(asked: bool) -> None:

@@ -14,6 +14,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
+Price = Annotated[float, Field(ge=0.0)] | None
 
 
 class Section(BaseModel):
@@ -330,6 +331,23 @@ class ClusterConfig(Section):
     num_scorers: PositiveInt = 1
     cpus_per_scorer: PositiveFloat = 0.5
     gpus_per_scorer: Annotated[float, Field(ge=0.0)] = 0
+    generator_labels: dict[str, str] = Field(
+        {}, description="labels of the nodes that generators run on, such as {gpu-type: l4}"
+    )
+    scorer_labels: dict[str, str] = Field({}, description="likewise, of scorers")
+    tuner_labels: dict[str, str] = Field({}, description="likewise, of tuning's workers")
+    student_labels: dict[str, str] = Field(
+        {}, description="likewise, of the workers that finetune students"
+    )
+    dollars_per_head_hour: Price = Field(
+        None, description="price of the head, or of the one machine without GPUs; none: not counted"
+    )
+    dollars_per_gpu_hour: Price = Field(
+        None, description="price of a node with GPUs, divided by its GPUs; none: not counted"
+    )
+    dollars_per_cpu_hour: Price = Field(
+        None, description="price of a node without GPUs, divided by its CPUs; none: not counted"
+    )
     s3_endpoint_url: str | None = Field(
         None, description="for MinIO, Ceph, R2; none uses the AWS setting"
     )

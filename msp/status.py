@@ -1,40 +1,98 @@
-"""A run's progress, read from its store alone: no Ray, no torch, any machine."""
+"""A run's progress and cost, read from its store alone: no Ray, no torch, any machine."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
-from msp.errors import DamagedError
+from msp.errors import DamagedError, StorageError
 from msp.progress import console
 from msp.storage import layout
 from msp.storage.damage import read_json
+from msp.storage.holder import Holder, parse_holder
+from msp.storage.node_hours import read_node_hours
 from msp.storage.store import ObjectStore, open_store
 
 _STAGES = ("tune", "generate", "train")
+_MAX_SHOWN = 12
 
 
 def run_status(output_uri: str, *, endpoint_url: str | None = None) -> dict[str, Any]:
-    """Return the stage a run is in and each stage's last progress, and show them.
+    """Return where a run is and what it has used, and show it.
 
     Args:
         output_uri: where the run writes.
         endpoint_url: of an S3 store that is not AWS.
 
     Returns:
-        ``{"stage": .., "tune": {..}, "generate": {..}, "train": {..}}``; a stage
-        that has not begun, or whose progress is damaged, is absent. Stage is ``not started``
-        where nothing is there.
+        ``stage``, which is ``not started`` where nothing is there; ``held_by``, who runs it now,
+        or None; ``planned_units``, ``done_units``, ``num_kept``, ``num_kept_by_attribute``
+        (before near-duplicates go) and ``tokens_per_second`` of generation; ``seconds_left`` of
+        the present stage; ``node_hours`` and ``dollars`` so far. What is not known yet is None.
+        ``tune``, ``generate`` and ``train`` are each stage's own last progress; one that has not
+        begun, or whose progress is damaged, is absent.
     """
     store = open_store(output_uri, endpoint_url=endpoint_url)
-    status: dict[str, Any] = {"output_uri": output_uri, "stage": _stage(store)}
+    stages: dict[str, dict[str, Any]] = {}
     for name in _STAGES:
-        key = layout.progress_key(name)
-        if store.exists(key):
-            with suppress(DamagedError):  # shown as absent; the run itself makes it anew
-                status[name] = read_json(store, key)
+        with suppress(DamagedError):  # shown as absent; the run itself makes it anew
+            if store.exists(layout.progress_key(name)):
+                stages[name] = read_json(store, layout.progress_key(name))
+    used: dict[str, Any] = {}
+    with suppress(DamagedError):
+        used = read_node_hours(store)
+    holder, stage = _holder(store), _stage(store)
+    status = {
+        "output_uri": output_uri,
+        "stage": stage,
+        "held_by": str(holder) if holder else None,
+        **_generated(stages.get("generate", {})),
+        "seconds_left": _seconds_left(stage, stages),
+        "node_hours": used.get("hours"),
+        "dollars": used.get("dollars"),
+        **stages,
+    }
     _show(status)
     return status
+
+
+def _generated(progress: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("planned_units", "done_units", "num_kept", "num_kept_by_attribute")
+    seconds = progress.get("wall_seconds")
+    return {
+        **{name: progress.get(name) for name in names},
+        "tokens_per_second": round(progress["num_tokens"] / seconds, 1) if seconds else None,
+    }
+
+
+def _seconds_left(stage: str, stages: Mapping[str, Mapping[str, Any]]) -> float | None:
+    """Return what the present stage still needs at the pace that it had so far."""
+    counts = {
+        "tune": ("epoch", "num_epochs", "seconds"),
+        "generate": ("done_units", "planned_units", "wall_seconds"),
+        "train": ("done_students", "planned_students", "wall_seconds"),
+    }
+    if stage == "done":
+        return 0.0
+    if stage not in stages:
+        return None
+    done, planned, seconds = (stages[stage].get(name) for name in counts[stage])
+    if not (done and planned and seconds):
+        return None
+    return round(float(seconds / done * max(0, planned - done)), 1)
+
+
+def _holder(store: ObjectStore) -> Holder | None:
+    """Return who runs it now, by the lease that a live run renews."""
+    try:
+        if not store.exists(layout.HOLDER_JSON):
+            return None
+        holder = parse_holder(store.read(layout.HOLDER_JSON))
+    except StorageError:  # released since
+        return None
+    return holder if holder and datetime.fromisoformat(holder.expires) > datetime.now(UTC) else None
 
 
 def _stage(store: ObjectStore) -> str:
@@ -43,19 +101,41 @@ def _stage(store: ObjectStore) -> str:
         (layout.METRICS_JSON, "report"),
         (layout.MANIFEST, "train"),
         (layout.PROMPTS_JSON, "generate"),
+        # An engine without prompts goes from its start to generation.
+        (layout.progress_key("generate"), "generate"),
         (layout.RUN_JSON, "tune"),
     )
     return next((stage for key, stage in finished if store.exists(key)), "not started")
 
 
-def _show(status: dict[str, Any]) -> None:
+def _show(status: Mapping[str, Any]) -> None:
     out = console()
-    out.print(f"{status['output_uri']}: {status['stage']}", markup=False)
+    who = status["held_by"]
+    # Only a run that has begun can have been left.
+    begun = status["stage"] not in ("not started", "done")
+    by = f", run by {who}" if who else ", nobody runs it; the same command continues" * begun
+    out.print(f"{status['output_uri']}: {status['stage']}{by}", markup=False)
     for name in _STAGES:
         if name in status:
-            figures = ", ".join(
-                f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-                for key, value in status[name].items()
-                if not isinstance(value, list)
-            )
-            out.print(f"  {name}: {figures}", markup=False)
+            out.print(f"  {name}: {_words(status[name])}", markup=False)
+    kept = status["num_kept_by_attribute"] or {}
+    if kept:
+        fewest = sorted(kept.items(), key=lambda item: (item[1], item[0]))
+        shown = ", ".join(f"{name} {number}" for name, number in fewest[:_MAX_SHOWN])
+        more = f" and {len(kept) - _MAX_SHOWN} more" if len(kept) > _MAX_SHOWN else ""
+        out.print(f"  kept by attribute, fewest first: {shown}{more}", markup=False)
+    if status["seconds_left"]:
+        out.print(f"  {status['stage']}: {status['seconds_left']:.0f} s left", markup=False)
+    if status["node_hours"]:
+        hours = ", ".join(f"{kind} {number:.2f}" for kind, number in status["node_hours"].items())
+        cost = status["dollars"]
+        price = "no price in the config" if cost is None else f"{cost:.2f} dollars"
+        out.print(f"  hours so far (a head, a GPU, a CPU): {hours}; {price}", markup=False)
+
+
+def _words(progress: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in progress.items()
+        if not isinstance(value, list | dict)
+    )

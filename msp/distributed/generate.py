@@ -13,7 +13,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -24,6 +24,7 @@ import ray.data
 from msp.config import RunConfig
 from msp.denoise.contamination import EvaluationTexts
 from msp.denoise.drop_rate import DropRateWatch
+from msp.distributed.counters import GeneratorCounters, JudgeCounters
 from msp.distributed.placement import IO_CPUS, ours_out_of_rays
 from msp.distributed.shard_source import data_context, read_shards
 from msp.distributed.shards import ShardGenerator, ShardJudge, ShardSink
@@ -33,6 +34,7 @@ from msp.judging import evaluation_texts
 from msp.methods import RoundPlan, make_plan
 from msp.methods.base import num_shards
 from msp.progress import StageProgress
+from msp.records import Candidate
 from msp.storage import layout
 from msp.storage.damage import read_json
 from msp.storage.store import ObjectStore
@@ -53,6 +55,7 @@ class Totals:
     num_kept: int = 0
     num_tokens: int = 0
     num_dropped_by_reason: Counter[str] = field(default_factory=Counter)
+    num_kept_by_attribute: Counter[str] = field(default_factory=Counter)
     wall_seconds: float = 0.0
     work: dict[str, float] = field(default_factory=dict)
 
@@ -63,6 +66,7 @@ class Totals:
         self.num_kept += row["num_kept"]
         self.num_tokens += row["num_tokens"]
         self.num_dropped_by_reason.update(json.loads(row["dropped"]))
+        self.num_kept_by_attribute.update(json.loads(row["kept_by_attribute"]))
 
     def to_json(self) -> bytes:
         """Return the totals as JSON bytes."""
@@ -91,7 +95,7 @@ def generate_round(
     missing = _missing_shards(store, round_plan.number, shards)
     with ours_out_of_rays(), _Watch(config, store, totals, judge=not round_plan.number) as watch:
         while window := list(islice(missing, _WINDOW)):
-            for row in _committed_rows(config, task, round_plan, window):
+            for row in committed_rows(config, task, round_plan, window):
                 watch.add(row)
         watch.finish()
     return shards
@@ -120,8 +124,11 @@ def resume_totals(store: ObjectStore) -> Totals:
     if not store.exists(key):
         return Totals()
     state = read_json(store, key)
-    reasons = Counter(state.pop("num_dropped_by_reason"))
-    return Totals(**{**state, "planned_units": 0, "num_dropped_by_reason": reasons})
+    counters = {
+        name: Counter(state.pop(name, {}))  # an earlier version counted fewer
+        for name in ("num_dropped_by_reason", "num_kept_by_attribute")
+    }
+    return Totals(**{**state, "planned_units": 0, **counters})
 
 
 class _Watch:
@@ -191,9 +198,17 @@ class _Watch:
         self._store.write(layout.progress_key("generate"), self._totals.to_json())
 
 
-def _committed_rows(
+def committed_rows(
     config: RunConfig, task: TaskData, round_plan: RoundPlan, shards: list[int]
 ) -> Iterator[dict[str, Any]]:
+    """Yield the counts of each of a round's shards, as :func:`shard_counts`, once it is committed.
+
+    Args:
+        config: the run's config, paths absolute.
+        task: the task's data.
+        round_plan: the round's record.
+        shards: the numbers of those to make.
+    """
     evaluation = evaluation_texts(config, task)
     with data_context():
         # Small enough to travel inside the actor's own record: arguments in the object
@@ -220,6 +235,7 @@ def _pipeline(
             fn_constructor_args=job,
             num_cpus=cluster.cpus_per_generator,
             num_gpus=cluster.gpus_per_generator or None,
+            label_selector=cluster.generator_labels or None,
         )
         .map_batches(
             _Judge,
@@ -229,6 +245,7 @@ def _pipeline(
             fn_constructor_args=(*job, evaluation),
             num_cpus=cluster.cpus_per_scorer,
             num_gpus=cluster.gpus_per_scorer or None,
+            label_selector=cluster.scorer_labels or None,
         )
         .map_batches(
             ShardSink(config, round),
@@ -265,15 +282,19 @@ class _Generator(ShardGenerator):
     def __init__(self, config: RunConfig, task: TaskData, round_plan: RoundPlan) -> None:
         num_threads = max(1, int(config.cluster.cpus_per_generator))
         super().__init__(config, task, round_plan, num_threads)
+        self._counters = GeneratorCounters()
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Return what :class:`ShardGenerator` returns, or end this process."""
         try:
-            return super().__call__(table)
+            written = super().__call__(table)
         except EngineDiedError:
             # An error would send the shard to this actor again; after an exit Ray starts another.
             # The engine has said why in the log.
             os._exit(1)
+        for units in written["units"].to_pylist():
+            self._counters.add(units)
+        return written
 
 
 class _Judge(ShardJudge):
@@ -288,3 +309,8 @@ class _Judge(ShardJudge):
     ) -> None:
         num_threads = max(1, int(config.cluster.cpus_per_scorer))
         super().__init__(config, task, round_plan, evaluation=evaluation, num_threads=num_threads)
+        self._counters = JudgeCounters()
+
+    def judged(self, candidates: Sequence[Sequence[Candidate]]) -> None:
+        """Count a shard's verdicts."""
+        self._counters.add(candidate.reason for unit in candidates for candidate in unit)

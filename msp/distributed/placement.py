@@ -14,7 +14,9 @@ import ray
 import ray.data  # which sets its log up
 
 from msp.config import ClusterConfig, RunConfig
+from msp.distributed.capacity import Workers, autoscales, cannot_bring, lacking
 from msp.errors import ConfigError, MSPError
+from msp.progress import console
 
 # Reading a shard's number and writing its object is waiting, not work; a tenth of a CPU
 # for each keeps them from taking a generator's place.
@@ -59,6 +61,11 @@ def connect(config: ClusterConfig) -> None:
                 logging_level=logging.WARNING,
                 configure_logging=True,
             )
+    except ray.exceptions.AuthenticationError as error:
+        raise ConfigError(
+            f"cluster.address is {address!r}, and the cluster there refuses the token; set "
+            "RAY_AUTH_TOKEN or ~/.ray/auth_token to the cluster's own."
+        ) from error
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"cluster.address is {address!r}, but no Ray cluster answers there ({error}); "
@@ -90,56 +97,70 @@ def _check_answers(address: str | None) -> None:
 
 
 def check_capacity(config: RunConfig) -> None:
-    """Pass where the cluster can hold every stage of the run at its smallest.
+    """Pass where the cluster holds every stage of the run at its smallest, or can grow to.
 
     Raises:
-        ConfigError: a stage needs more CPUs or GPUs than the cluster has.
+        ConfigError: a stage needs more CPUs or GPUs, or other nodes, than the cluster has, and
+            no autoscaler can bring them.
     """
-    has = ray.cluster_resources()
-    for stage, needs in _needs(config).items():
-        for resource, (amount, keys) in needs.items():
-            if amount > has.get(resource, 0.0) + 1e-9:
-                raise ConfigError(
-                    f"{stage} needs {amount:g} {resource}s ({keys}), but the cluster has "
-                    f"{has.get(resource, 0.0):g}; lower them or use a larger cluster."
-                )
+    for stage, groups in _needs(config).items():
+        short = lacking(groups, ray.nodes())
+        if short is None:
+            continue
+        needs, keys = short
+        if not autoscales():
+            raise ConfigError(
+                f"{stage} needs {needs} ({keys}); lower them or use a larger cluster."
+            )
+        if cannot_bring(groups):
+            raise ConfigError(
+                f"{stage} needs {needs} ({keys}), and its autoscaler says that no nodes which it "
+                f"may start can hold {', '.join(map(str, groups))}; lower them, or add a node "
+                "type to the cluster or raise its maximum."
+            )
+        console().print(f"{stage} waits for nodes: it needs {needs}", markup=False)
 
 
-def _needs(config: RunConfig) -> dict[str, dict[str, tuple[float, str]]]:
+def _needs(config: RunConfig) -> dict[str, list[Workers]]:
     cluster, tune, student = config.cluster, config.tune, config.student
+    io = Workers(2, {"CPU": IO_CPUS}, f"{2 * IO_CPUS:g} for reading and writing")
     return {
-        "generate": {
-            "CPU": (
-                cluster.min_generators * cluster.cpus_per_generator
-                + cluster.num_scorers * cluster.cpus_per_scorer
-                + 2 * IO_CPUS,
-                "cluster.min_generators x cpus_per_generator + num_scorers x cpus_per_scorer + "
-                f"{2 * IO_CPUS:g} for reading and writing",
+        "generate": [
+            Workers(
+                cluster.min_generators,
+                _amounts(cluster.cpus_per_generator, cluster.gpus_per_generator),
+                "cluster.min_generators x cpus_per_generator and gpus_per_generator",
+                cluster.generator_labels,
             ),
-            "GPU": (
-                cluster.min_generators * cluster.gpus_per_generator
-                + cluster.num_scorers * cluster.gpus_per_scorer,
-                "cluster.min_generators x gpus_per_generator + num_scorers x gpus_per_scorer",
+            Workers(
+                cluster.num_scorers,
+                _amounts(cluster.cpus_per_scorer, cluster.gpus_per_scorer),
+                "cluster.num_scorers x cpus_per_scorer and gpus_per_scorer",
+                cluster.scorer_labels,
             ),
-        },
-        "tune": {
-            "CPU": (
-                tune.num_workers * tune.cpus_per_worker,
-                "tune.num_workers x tune.cpus_per_worker",
-            ),
-            "GPU": (
-                tune.num_workers * tune.gpus_per_worker,
-                "tune.num_workers x tune.gpus_per_worker",
-            ),
-        },
-        "train": {
-            "CPU": (student.num_workers, "student.num_workers"),
-            "GPU": (
-                student.num_workers * student.gpus_per_worker,
-                "student.num_workers x student.gpus_per_worker",
-            ),
-        },
+            io,
+        ],
+        "tune": [
+            Workers(
+                tune.num_workers,
+                _amounts(tune.cpus_per_worker, tune.gpus_per_worker),
+                "tune.num_workers x cpus_per_worker and gpus_per_worker",
+                cluster.tuner_labels,
+            )
+        ],
+        "train": [
+            Workers(
+                student.num_workers,
+                _amounts(1, student.gpus_per_worker),
+                "student.num_workers x gpus_per_worker",
+                cluster.student_labels,
+            )
+        ],
     }
+
+
+def _amounts(cpus: float, gpus: float) -> dict[str, float]:
+    return {"CPU": cpus, "GPU": gpus} if gpus else {"CPU": cpus}
 
 
 @contextmanager

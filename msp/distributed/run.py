@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
@@ -57,7 +58,7 @@ def open_checked(config: RunConfig) -> Run:
     check_store(store)
     run = Run(config, task, store, fingerprint(config, content=content))
     if store.exists(layout.RUN_JSON):
-        _record(run)
+        record(run)
     if not store.exists(layout.METRICS_JSON):
         _check_work(config, task)
     for note in task.notes:
@@ -80,7 +81,8 @@ def _check_work(config: RunConfig, task: TaskData) -> None:
     placement.check_capacity(config)
 
 
-def _record(run: Run) -> None:
+def record(run: Run) -> None:
+    """Write ``run.json``, or find there that this is the same run."""
     versions = {name: version(name) for name in _PACKAGES}
     open_run(
         run.store,
@@ -97,9 +99,24 @@ def run_stage(stage: str, config: RunConfig) -> dict[str, Any]:
         HeldError: another run that is alive writes to the same output.
     """
     run = open_checked(config)
-    with held(run.store):
-        _record(run)
+    with held(run.store), _watched(run):
+        record(run)
         return {"stage": stage, **mending(run.store, lambda: _stage(stage, run))}
+
+
+def _watched(run: Run) -> ExitStack:
+    """Return what counts the nodes of a run that has something to do, and says what it waits for.
+
+    It imports Ray.
+    """
+    watches = ExitStack()
+    if not run.store.exists(layout.METRICS_JSON):
+        from msp.distributed.capacity import waiting_said
+        from msp.distributed.node_meter import metered
+
+        watches.enter_context(metered(run.config, run.store))
+        watches.enter_context(waiting_said())
+    return watches
 
 
 def _stage(stage: str, run: Run) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -18,7 +19,7 @@ from msp.distributed.work_log import BusyClock, generator_work, judge_work
 from msp.methods import RoundPlan, make_plan
 from msp.methods.base import Plan, shard_units
 from msp.methods.writing import UnitWriter
-from msp.records import CANDIDATES_SCHEMA, Generated, Unit, unit_row
+from msp.records import CANDIDATES_SCHEMA, Candidate, Generated, Unit, unit_row
 from msp.storage import layout
 from msp.storage.parquet import read_table_bytes, table_bytes
 from msp.storage.store import open_run_store
@@ -41,6 +42,7 @@ COMMITTED_SCHEMA = pa.schema(
         ("num_kept", pa.int64()),
         ("num_tokens", pa.int64()),
         ("dropped", pa.string()),
+        ("kept_by_attribute", pa.string()),
         ("work", pa.string()),
     ]
 )
@@ -117,6 +119,7 @@ class ShardJudge:
             generated = [[Generated(**g) for g in unit] for unit in row["units"]]
             with self._clock:
                 candidates = self._scorer.judge(units, generated)
+            self.judged(candidates)
             rows = [unit_row(unit, made) for unit, made in zip(units, candidates, strict=True)]
             judged.append(
                 {
@@ -126,6 +129,9 @@ class ShardJudge:
                 }
             )
         return pa.Table.from_pylist(judged, schema=JUDGED_SCHEMA)
+
+    def judged(self, candidates: Sequence[Sequence[Candidate]]) -> None:
+        """Hear of each shard's verdicts; here nobody counts them."""
 
 
 class ShardSink:
@@ -154,10 +160,15 @@ class ShardSink:
 
 
 def shard_counts(shard: int, parquet: bytes) -> dict[str, object]:
-    """Return a committed shard's counts; ``dropped`` is JSON of reason -> number."""
-    units = read_table_bytes(parquet, f"shard {shard}")["candidates"].to_pylist()
+    """Return a committed shard's counts, those by reason and by attribute as JSON."""
+    table = read_table_bytes(parquet, f"shard {shard}")
+    units = table["candidates"].to_pylist()
     candidates = [candidate for unit in units for candidate in unit]
     dropped = Counter(c["reason"] for c in candidates if not c["kept"])
+    kept_by_attribute: Counter[str] = Counter()
+    for attributes, unit in zip(table["attributes"].to_pylist(), units, strict=True):
+        num_kept = sum(candidate["kept"] for candidate in unit)
+        kept_by_attribute.update(dict.fromkeys(attributes, num_kept))
     return {
         "shard": shard,
         "num_units": len(units),
@@ -165,6 +176,7 @@ def shard_counts(shard: int, parquet: bytes) -> dict[str, object]:
         "num_kept": sum(c["kept"] for c in candidates),
         "num_tokens": sum(c["num_tokens"] for c in candidates),
         "dropped": json.dumps(dropped, sort_keys=True),
+        "kept_by_attribute": json.dumps(kept_by_attribute, sort_keys=True),
     }
 
 

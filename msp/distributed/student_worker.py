@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -33,6 +34,7 @@ class StudentWork:
         trainings: in the order in which they are done.
         training_sets: arm -> what it learns from.
         evaluation: what students are scored on.
+        labels: of the nodes that finetune; empty for any.
     """
 
     config: StudentConfig
@@ -40,6 +42,7 @@ class StudentWork:
     trainings: tuple[Training, ...]
     training_sets: dict[str, TrainingSet]
     evaluation: Evaluation
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 def embed_texts(config: StudentConfig, learner: Learner, texts: Sequence[str]) -> dict[str, Any]:
@@ -64,8 +67,8 @@ def train_and_commit_head(
     training: Training,
     learned_from: tuple[TrainingSet, Features],
     scored_on: tuple[Evaluation, Features, Features],
-) -> None:
-    """Train one head and commit it.
+) -> float:
+    """Train one head, commit it, and return how many seconds that took.
 
     Args:
         config: the student section.
@@ -75,6 +78,7 @@ def train_and_commit_head(
         scored_on: the splits, the features of dev and those of test.
     """
     _set_threads()
+    started = time.monotonic()
     training_set, features = learned_from
     evaluation, dev, test = scored_on
     learner = evaluation.learner
@@ -91,6 +95,7 @@ def train_and_commit_head(
         evaluation=evaluation,
         described_as=("head", config.encoder, learner.dimension(features)),
     )
+    return time.monotonic() - started
 
 
 def finetune_loop(work_by_name: dict[str, Any]) -> None:

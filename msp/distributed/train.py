@@ -79,8 +79,12 @@ def train_students(
     if missing:
         placement.connect(config.cluster)
         train = _train_heads if config.student.kind == "head" else _finetune
-        with placement.ours_out_of_rays(), _progress(store, trainings, before_seconds):
-            train(StudentWork(config.student, store, tuple(missing), sets, evaluation))
+        with placement.ours_out_of_rays(), _progress(store, trainings, before_seconds) as state:
+            nodes = config.cluster.student_labels
+            seconds = train(
+                StudentWork(config.student, store, tuple(missing), sets, evaluation, nodes)
+            )
+            state["seconds_per_training"] = seconds
     scores = _scores(store, trainings, sets, len(task.seeds))
     headline = list(HEADLINE[task.kind])
     return {**scores, "headline": headline, "wall_seconds": _wall_seconds(store)}
@@ -95,7 +99,8 @@ def _plan(config: RunConfig, sets: dict[str, TrainingSet]) -> list[Training]:
     ]
 
 
-def _train_heads(work: StudentWork) -> None:
+def _train_heads(work: StudentWork) -> float:
+    """Return the mean seconds of one training."""
     evaluation = work.evaluation
     inputs_of = evaluation.learner.inputs
     splits = [*work.training_sets.values(), evaluation.dev, evaluation.test]
@@ -108,18 +113,23 @@ def _train_heads(work: StudentWork) -> None:
     dev, test = (gather(features, inputs_of(split)) for split in (evaluation.dev, evaluation.test))
     scored_on = ray.put((evaluation, dev, test))
     train = ray.remote(train_and_commit_head).options(**TASK_OPTIONS)
-    ray.get(
+    seconds: list[float] = ray.get(
         [
             train.remote(work.config, work.store, training, learned_from[training.arm], scored_on)
             for training in work.trainings
         ]
     )
+    return sum(seconds) / len(seconds)
 
 
-def _finetune(work: StudentWork) -> None:
-    config = work.config
-    size = GroupSize(config.num_workers, 1.0, config.gpus_per_worker, _MAX_FAILURES)
+def _finetune(work: StudentWork) -> float:
+    """Return the mean seconds of one training, with its share of the workers' start."""
+    config, started = work.config, time.monotonic()
+    size = GroupSize(
+        config.num_workers, 1.0, config.gpus_per_worker, _MAX_FAILURES, labels=work.labels
+    )
     run_workers(finetune_loop, {"work": work}, name="train", size=size)
+    return (time.monotonic() - started) / len(work.trainings)
 
 
 def _scores(
@@ -142,8 +152,9 @@ def _scores(
 @contextmanager
 def _progress(
     store: ObjectStore, trainings: Sequence[Training], before_seconds: float
-) -> Iterator[None]:
-    """Show, and note for ``msp status``, how many trainings the store holds."""
+) -> Iterator[dict[str, float]]:
+    """Show, and note for ``msp status``, how many trainings the store holds, and what is added."""
+    added: dict[str, float] = {}
     ended, started = threading.Event(), time.monotonic()
 
     def num_done() -> int:
@@ -156,6 +167,7 @@ def _progress(
             "done_students": done,
             "planned_students": len(trainings),
             "wall_seconds": before_seconds + time.monotonic() - started,
+            **added,
         }
         store.write(layout.progress_key("train"), json.dumps(state, sort_keys=True).encode())
 
@@ -169,7 +181,7 @@ def _progress(
         thread = threading.Thread(target=watch, args=(progress,), daemon=True)
         thread.start()
         try:
-            yield
+            yield added
         finally:
             ended.set()
             thread.join()

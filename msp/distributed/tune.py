@@ -98,7 +98,11 @@ def _check_fit(config: RunConfig, task: TaskData, files: LMFiles) -> None:
 def _run_workers(job: TuneJob) -> None:
     tune = job.config.tune
     size = GroupSize(
-        tune.num_workers, tune.cpus_per_worker, tune.gpus_per_worker, tune.max_failures
+        tune.num_workers,
+        tune.cpus_per_worker,
+        tune.gpus_per_worker,
+        tune.max_failures,
+        labels=job.config.cluster.tuner_labels,
     )
     try:
         run_workers(tune_worker, {"job": job}, name="tune", size=size)

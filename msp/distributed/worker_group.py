@@ -6,7 +6,7 @@ import queue
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray.train
@@ -22,12 +22,14 @@ class GroupSize:
         cpus_per_worker: CPUs that each one reserves.
         gpus_per_worker: GPUs likewise; 0 trains on CPUs.
         max_failures: deaths after which the group is started again.
+        labels: of the nodes that they may run on; empty for any.
     """
 
     num_workers: int
     cpus_per_worker: float
     gpus_per_worker: float
     max_failures: int
+    labels: dict[str, str] = field(default_factory=dict)
 
 
 def run_workers(
@@ -52,6 +54,7 @@ def run_workers(
                 num_workers=size.num_workers,
                 use_gpu=size.gpus_per_worker > 0,
                 resources_per_worker={key: number for key, number in resources.items() if number},
+                label_selector=size.labels or None,
             ),
             run_config=ray.train.RunConfig(
                 name=name,

@@ -42,6 +42,7 @@ QUOTA_JSON = "state/quota.json"
 SELECTION_JSON = "state/selection.json"
 # What all candidates come to: counts and a sample; written before the manifest.
 SUMMARY_JSON = "state/summary.json"
+NODES_JSON = "state/nodes.json"
 
 # Shards whose duplicates lie in one object.
 SHARDS_PER_BLOCK = 1024
