@@ -71,12 +71,14 @@ class Forecast:
         num_tokens: generated.
         num_kept: synthetic examples.
         stages: stage -> wall seconds, in the order of a run.
+        tune_slack_seconds: shorter or longer, as patience ends tuning early or never.
     """
 
     num_units: int
     num_tokens: int
     num_kept: int
     stages: dict[str, float]
+    tune_slack_seconds: float = 0.0
 
     @property
     def wall_seconds(self) -> float:
@@ -87,7 +89,8 @@ class Forecast:
 def forecast(config: RunConfig, measured: Measured, *, num_planned: int) -> Forecast:
     """Return what the run takes if every generator and scorer is as fast as the measured one.
 
-    Tuning is taken to go to its last epoch; where patience ends it earlier, the run is shorter.
+    Where patience may end tuning, it is taken to end half way between the first and the last
+    epoch that it can; ``tune_slack_seconds`` says how much either way that leaves open.
 
     Args:
         config: the whole run's.
@@ -106,16 +109,20 @@ def forecast(config: RunConfig, measured: Measured, *, num_planned: int) -> Fore
         measured.judge_seconds / cluster.num_scorers,
     )
     counting = num_units * _CPU_SECONDS_PER_UNIT / max(1.0, measured.num_cpus)
+    earliest = min(config.tune.num_epochs, config.tune.patience + 1)
+    epochs = (earliest + config.tune.num_epochs) / 2
+    slack = measured.tune.seconds_each * (epochs - earliest) if measured.tune else 0.0
     num_measured = min(config.metrics.max_texts, num_kept)
     stages = {
         "start": measured.start_seconds,
-        "tune": measured.tune.seconds(config.tune.num_epochs) if measured.tune else 0.0,
+        "tune": measured.tune.seconds(epochs) if measured.tune else 0.0,
         "generate": measured.generate_fixed_seconds + num_units * pace,
         "publish": measured.publish_seconds + counting,
         "train": measured.train.seconds(num_waves(config, measured.num_cpus)),
         "evaluate": measured.evaluate.seconds(num_measured),
     }
-    return Forecast(num_units, round(num_units * measured.tokens_per_unit), num_kept, stages)
+    tokens = round(num_units * measured.tokens_per_unit)
+    return Forecast(num_units, tokens, num_kept, stages, tune_slack_seconds=slack)
 
 
 def num_waves(config: RunConfig, num_cpus: float) -> int:
@@ -182,6 +189,7 @@ def summary(config: RunConfig, found: Forecast, machine: Mapping[str, float]) ->
         "num_tokens": found.num_tokens,
         "num_kept": found.num_kept,
         "wall_seconds": round(found.wall_seconds, 1),
+        "tune_slack_seconds": round(found.tune_slack_seconds, 1),
         "stages": {stage: round(seconds, 1) for stage, seconds in found.stages.items()},
         "node_hours": hours,
         "dollars": None if cost is None else round(cost, 4),

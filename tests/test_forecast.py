@@ -32,7 +32,8 @@ def config(**sections: Any) -> RunConfig:
 def test_what_is_fixed_is_counted_once_and_pieces_as_often_as_there_are() -> None:
     found = forecast(config(), MEASURED, num_planned=1000)
     assert found.stages["start"] == 10.0
-    assert found.stages["tune"] == 20.0 + 12 * 5.0
+    assert found.stages["tune"] == 20.0 + (5 + 12) / 2 * 5.0  # patience 4 ends it from 5 on
+    assert found.tune_slack_seconds == 3.5 * 5.0
     assert found.stages["generate"] == pytest.approx(12.0 + 1000 * 0.1)
     assert found.stages["train"] == 8.0 + 3 * 2.0  # six trainings on two CPUs
     assert found.stages["evaluate"] == pytest.approx(10.0 + 1000 * 0.01)  # of 1,500 kept

@@ -73,8 +73,8 @@ def estimate_run(config: RunConfig) -> dict[str, Any]:
 
     Returns:
         ``num_units``, ``num_candidates``, ``num_tokens``, ``num_kept``, ``wall_seconds``,
-        ``stages``, ``node_hours`` (of heads, GPUs and CPUs), ``dollars`` or None, and
-        ``measuring_seconds``, which is what the part took.
+        ``tune_slack_seconds`` (more or less), ``stages``, ``node_hours`` (of heads, GPUs and
+        CPUs), ``dollars`` or None, and ``measuring_seconds``, which is what the part took.
 
     Raises:
         UserError: the config cannot work; as a run would say.
@@ -300,8 +300,9 @@ def _show(config: RunConfig, found: Forecast, result: dict[str, Any]) -> None:
         f"tokens, about {found.num_kept} kept\n"
         f"hours of a head, a GPU, a CPU: {hours}; "
         f"{price if cost is None else f'{cost:.2f} dollars'}\n"
-        f"from a part that took {result['measuring_seconds']:.0f} s; tuning is counted to its last "
-        f"epoch ({config.tune.num_epochs}), {_pace(config.cluster.max_generators)}",
+        f"from a part that took {result['measuring_seconds']:.0f} s; patience may end tuning "
+        f"{_time(found.tune_slack_seconds)} earlier or later than counted, "
+        f"{_pace(config.cluster.max_generators)}",
         markup=False,
     )
 
