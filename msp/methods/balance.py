@@ -43,10 +43,12 @@ def targets(
     base = np.array([weights[cell] for cell in cells], dtype=np.float64)
     base /= base.sum()
     if config.balance_over == "combinations":
-        shares = _combination_shares(config, cells, base)
+        numbers = whole_numbers(_combination_shares(config, cells, base), config.num_synthetic)
     else:
-        shares = _raked(cells, base, _attribute_shares(config, cells, counts))
-    return dict(zip(cells, whole_numbers(shares, config.num_synthetic), strict=True))
+        wanted = _attribute_shares(config, cells, counts)
+        shares = _raked(cells, base, wanted)
+        numbers = whole_numbers_by_attribute(shares, config.num_synthetic, _carries(cells, wanted))
+    return dict(zip(cells, numbers, strict=True))
 
 
 def whole_numbers(shares: Floats, total: int) -> list[int]:
@@ -64,6 +66,39 @@ def whole_numbers(shares: Floats, total: int) -> list[int]:
     for place in np.argsort(-(exact - numbers), kind="stable")[:left]:
         numbers[place] += 1
     return [int(number) for number in numbers]
+
+
+def whole_numbers_by_attribute(shares: Floats, total: int, carries: Floats) -> list[int]:
+    """Return whole numbers that sum to ``total``, whose sums by attribute lie near the shares'.
+
+    Few examples over many cells leave each cell a fraction, and rounding cell by
+    cell would give all of them to the attribute of the larger fractions. Here
+    the cell is rounded up, one at a time, that brings the attributes' sums nearest
+    to what they should be, by least squares.
+
+    Args:
+        shares: [C], none negative, not all zero.
+        total: what the numbers sum to.
+        carries: [C, A], 1 where a cell carries an attribute that the balance is about.
+    """
+    exact = shares / shares.sum() * total
+    numbers = np.floor(exact).astype(np.int64)
+    fractions = exact - numbers
+    # What the sum of squares falls by where a cell is rounded up; fractions decide like ones.
+    lacking = carries.T @ fractions
+    gains = carries @ (2 * lacking - 1) + fractions * 1e-6
+    gains[fractions <= 0] = -np.inf
+    for _ in range(total - int(numbers.sum())):
+        best = int(np.argmax(gains))
+        numbers[best] += 1
+        gains[best] = -np.inf
+        gains -= 2 * carries[:, carries[best] > 0].sum(axis=1)
+    return [int(number) for number in numbers]
+
+
+def _carries(cells: Sequence[Cell], wanted: Mapping[str, float]) -> Floats:
+    names = sorted(wanted)
+    return np.array([[name in cell for name in names] for cell in cells], dtype=np.float64)
 
 
 def _combination_shares(config: GenerateConfig, cells: Sequence[Cell], base: Floats) -> Floats:
@@ -112,7 +147,7 @@ def _raked(cells: Sequence[Cell], base: Floats, wanted: Mapping[str, float]) -> 
     wanted attributes get nothing; other attributes come as their companions.
     """
     names = sorted(wanted)
-    carries = np.array([[name in cell for name in names] for cell in cells], dtype=np.float64)
+    carries = _carries(cells, wanted)
     sizes = carries.sum(axis=1)
     shares = np.where(sizes > 0, base, 0.0)
     proportions = np.array([wanted[name] for name in names])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from msp.config import GenerateConfig
 from msp.errors import ConfigError
-from msp.methods.balance import attribute_sums, targets, whole_numbers
+from msp.methods.balance import attribute_sums, targets, whole_numbers, whole_numbers_by_attribute
 
 CELLS = {("a",): 6.0, ("b",): 3.0, ("a", "b"): 1.0, ("c",): 1.0}
 COUNTS = Counter({"a": 7, "b": 4, "c": 1})
@@ -70,3 +70,24 @@ def test_whole_numbers_sum_to_the_total_and_are_off_by_less_than_one(
     exact = np.array(shares) / sum(shares) * total
     assert sum(numbers) == total
     assert np.all(np.abs(np.array(numbers) - exact) < 1.0 + 1e-6 * total)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.01, 1), st.sets(st.integers(0, 4))), min_size=1, max_size=40),
+    st.integers(0, 200),
+)
+def test_whole_numbers_by_attribute_sum_to_the_total_and_are_off_by_less_than_one(
+    cells: list[tuple[float, set[int]]], total: int
+) -> None:
+    shares = np.array([share for share, _ in cells])
+    carries = np.array([[float(a in names) for a in range(5)] for _, names in cells])
+    numbers = whole_numbers_by_attribute(shares, total, carries)
+    assert sum(numbers) == total
+    assert np.all(np.abs(numbers - shares / shares.sum() * total) < 1 + 1e-9)
+
+
+def test_few_examples_over_many_combinations_still_have_the_asked_shares() -> None:
+    cells = {("a", f"a{i}"): 1.0 for i in range(150)} | {("b", f"b{i}"): 1.0 for i in range(150)}
+    config = GenerateConfig.model_validate({"num_synthetic": 80, "balance": {"a": 0.75, "b": 0.25}})
+    sums = attribute_sums(targets(config, cells, Counter()))
+    assert (sums["a"], sums["b"]) == (60, 20)
