@@ -253,7 +253,7 @@ def _pipeline(
             batch_format="pyarrow",
             num_cpus=IO_CPUS,
             # Each is a process of its own, and one writes as fast as several judges judge.
-            compute=ray.data.TaskPoolStrategy(size=cluster.num_scorers + 1),
+            compute=ray.data.TaskPoolStrategy(size=min(cluster.num_scorers + 1, len(shards))),
         )
     )
 
