@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from shlex import join
@@ -17,6 +18,8 @@ from msp.progress import console
 EXCLUDES = [".git", ".venv", ".venv-vllm", "runs", "tests"]
 _NUM_NAMED = 5
 _OUTPUT_KEY = "msp_output_uri"
+# What a head says in its first seconds, and on a busy machine in its first minute.
+_NO_AGENT, _NO_AGENT_SECONDS, _AGAIN_SECONDS = "No available agent", 60.0, 2.0
 
 
 def submit_run(
@@ -55,7 +58,8 @@ def submit_run(
     try:
         client = JobSubmissionClient(address)
         _check_free(client, output_uri)
-        job_id = client.submit_job(
+        job_id = _taken(
+            client,
             entrypoint=entrypoint,
             metadata={_OUTPUT_KEY: output_uri},
             runtime_env={
@@ -73,6 +77,18 @@ def submit_run(
         raise ConfigError(f"--address {address}: the job was not taken ({error}).") from error
     console().print(f"submitted {job_id}: {entrypoint}", markup=False)
     return _followed(client, job_id, address) if follow else _state(client, job_id)
+
+
+def _taken(client: Any, **job: Any) -> str:
+    """Return the id of a job that was taken; a head that has just started is asked again."""
+    deadline = time.monotonic() + _NO_AGENT_SECONDS
+    while True:
+        try:
+            return str(client.submit_job(**job))
+        except RuntimeError as error:
+            if _NO_AGENT not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(_AGAIN_SECONDS)
 
 
 def _followed(client: Any, job_id: str, address: str) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def pytest_terminal_summary(
         Path(file).write_text(table)
 
 
-@pytest.fixture(scope="session")
+# Of a module, so that neither its cluster nor its environment reaches the tests that follow.
+@pytest.fixture(scope="module")
 def stage(moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     """A cluster whose processes find the S3 server's credentials and these modules."""
     path = os.pathsep.join([str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")])
@@ -74,7 +75,7 @@ def stage(moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
             stage.kill()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def unbroken(
     stage: Stage, moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Record:

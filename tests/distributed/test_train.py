@@ -32,7 +32,7 @@ METRICS = {"micro_f1", "macro_f1", "exact_match", "micro_precision", "micro_reca
 
 @pytest.fixture(scope="module", autouse=True)
 def local_ray() -> Iterator[None]:
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 

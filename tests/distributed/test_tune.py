@@ -36,7 +36,7 @@ LABELS = ("check_out", "refund", "how")
 
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
+    ray.init("local", num_cpus=4, include_dashboard=False, log_to_driver=False)
     yield
     ray.shutdown()
 
@@ -192,7 +192,7 @@ from pathlib import Path
 import ray
 sys.path.insert(0, sys.argv[1])
 import test_tune
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 test_tune.tuned(test_tune.make_config(Path(sys.argv[2]), Path(sys.argv[3])))
 """
 
