@@ -24,7 +24,7 @@ from msp.distributed.zero import (
     start_deepspeed,
     write_learned,
 )
-from msp.models.attention import tune_with_fast_attention
+from msp.models.attention import use_fast_attention
 from msp.models.frozen_lm import load_frozen_lm
 from msp.models.recompute import recompute_activations
 from msp.prompts.batches import plan_batches, share
@@ -59,7 +59,7 @@ class Tuner:
         self._state = load_state(job.store)
         self._dev = self._encoder.encode(job.task.dev, epoch=0)
         self._bleu = DevBleu(self._lm, self._encoder, job.task, job.config)
-        tune_with_fast_attention(self._lm.model)
+        use_fast_attention(self._lm.model, dtype=self._lm.model.dtype)
         recomputes = job.config.tune.activation_checkpointing
         if recomputes:
             recompute_activations(self._lm.model, name=self._lm.name)

@@ -11,7 +11,7 @@ import torch
 
 from msp.config import PromptsConfig
 from msp.errors import ConfigError, TaskDataError
-from msp.models.attention import tune_with_fast_attention
+from msp.models.attention import use_fast_attention
 from msp.models.frozen_lm import FrozenLM
 from msp.models.recompute import recompute_activations
 from msp.prompts.encode import EncodedExample, ExampleEncoder
@@ -121,7 +121,7 @@ def test_attention_step_by_step_gives_the_gradient_of_the_fused_kernel(
     rows = encoder(llama, task).encode(task.seeds, epoch=1)
     half = dataclasses.replace(llama, model=copy.deepcopy(llama.model).to(torch.bfloat16))
     fused = gradients(objective(half, task), half, rows)
-    tune_with_fast_attention(half.model)
+    use_fast_attention(half.model, dtype=half.model.dtype)
     assert half.model.config._attn_implementation == "eager"
     torch.testing.assert_close(
         fused, gradients(objective(half, task), half, rows), rtol=0.1, atol=0.1

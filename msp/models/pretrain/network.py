@@ -76,9 +76,9 @@ def _llama_config(size: ModelSection) -> LlamaConfig:
 class LanguageModelLoss(nn.Module):
     """Next-token loss as one module, so that it compiles and is wrapped as a whole.
 
-    The compiled graph then need not keep the logits, and a micro-batch of 1,024
-    tokens stays in a CPU's cache: measured on one thread of an AMD EPYC, 6,000
-    tokens/s against 2,500 with 8,192 tokens at once.
+    The compiled graph then need not keep the logits, and a micro-batch of 2,048
+    tokens stays in a CPU's cache: on two threads of an Intel Xeon with AMX, 12,700
+    tokens/s against 11,700 with 8,192 tokens at once.
     """
 
     def __init__(self, model: nn.Module) -> None:

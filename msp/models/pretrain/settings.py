@@ -66,7 +66,7 @@ class RuntimeSection(Section):
         "auto", description="auto: one each where the cluster has as many, else none"
     )
     micro_batch_tokens: PositiveInt | None = Field(
-        None, description="in one forward pass; none: 1024 on a CPU (its cache), 32768 on a GPU"
+        None, description="in one forward pass; none: 2048 on a CPU (its cache), 32768 on a GPU"
     )
     max_failures: Annotated[int, Field(ge=0)] = 3
     compile: bool = Field(True, description="torch.compile: a minute at the start, faster after")

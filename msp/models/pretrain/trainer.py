@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from msp.models.attention import use_fast_attention
 from msp.models.pretrain.checkpoint import Progress, export_model, load_newest, save_checkpoint
 from msp.models.pretrain.material import Material
 from msp.models.pretrain.network import LanguageModelLoss, build_model
@@ -22,7 +23,7 @@ _LOG_EVERY_STEPS = 20
 _HELD_OUT_ROWS = 24
 _EVALUATED_AT_ONCE = 4
 # See LanguageModelLoss for the first; a GPU is only filled by the second.
-_CPU_MICRO_BATCH_TOKENS = 1_024
+_CPU_MICRO_BATCH_TOKENS = 2_048
 _GPU_MICRO_BATCH_TOKENS = 32_768
 SAMPLE_PROMPTS = (
     "Utterances in the hotels domain:\n1) wifi; how [3rd floor; Anna Keller]:",
@@ -61,6 +62,7 @@ class Trainer:
         self.config, self.material, self.place = config, material, place
         self._store = store
         self.model = build_model(config.model, config.seed).to(place.device)
+        use_fast_attention(self.model, dtype=torch.bfloat16)
         self.optimizers = build_optimizers(self.model, config)
         self.progress = load_newest(store, self.model, self.optimizers, defining=config.defining())
         self._loss = LanguageModelLoss(self.model)
