@@ -171,7 +171,10 @@ class TuneConfig(Section):
 class GenerateConfig(Section):
     """The plan, the engine and its sampling."""
 
-    method: Literal["msp"] = "msp"
+    method: Literal["msp", "hard_prompt"] = Field(
+        "msp",
+        description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its rival",
+    )
     engine: Literal["hf", "vllm", "scripted"] = Field(
         "hf", description="vllm: decoder-only LMs, continuous batching; needs the extra msp[vllm]"
     )

@@ -7,25 +7,20 @@ run would commit for them.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from msp.config import RunConfig, with_absolute_paths
 from msp.judging import make_scorer
-from msp.methods import make_plan
-from msp.methods.writing import UnitWriter
+from msp.methods import Opening, find_method, make_plan
 from msp.progress import console
 from msp.records import Candidate, Unit
 from msp.storage import layout
-from msp.storage.store import open_run_store
+from msp.storage.store import ObjectStore, open_run_store
 from msp.tasks import load_task
 from msp.tasks.base import TaskData
-
-if TYPE_CHECKING:
-    from msp.models.frozen_lm import FrozenLM
-    from msp.prompts.soft import SoftPrompts
 
 # Two of a unit's candidates show how much they differ, and leave room for more units.
 _SHOWN_PER_UNIT = 2
@@ -43,7 +38,9 @@ def preview_run(config: RunConfig, num_candidates: int) -> dict[str, Any]:
     config = with_absolute_paths(config)
     task = load_task(config.task, seed=config.seed)
     units = _spread_units(config, task, num_candidates)
-    writer, prompts = _writer(config, task)
+    store = open_run_store(config)
+    prompts = _state_of_prompts(config, store)
+    writer = find_method(config).open_writer(Opening(config, task, store, untuned=True))
     judged = make_scorer(config, task).judge(units, writer.write(units))
     shown = [
         (unit, candidate)
@@ -77,27 +74,12 @@ def _spread_units(config: RunConfig, task: TaskData, num_candidates: int) -> lis
     return [plan.unit(i * plan.num_units // num) for i in range(num)]
 
 
-def _writer(config: RunConfig, task: TaskData) -> tuple[UnitWriter, str]:
+def _state_of_prompts(config: RunConfig, store: ObjectStore) -> str:
     if config.generate.engine == "scripted":
-        return UnitWriter(config, task.ontology), "none (scripted engine)"
-    from msp.models.embeddings import load_embeddings
-    from msp.models.frozen_lm import load_frozen_lm
-
-    load = load_embeddings if config.generate.engine == "vllm" else load_frozen_lm
-    lm = load(config.model)
-    soft, words = _prompts(config, task, lm)
-    return UnitWriter(config, task.ontology, lm=lm, soft=soft), words
-
-
-def _prompts(config: RunConfig, task: TaskData, lm: FrozenLM) -> tuple[SoftPrompts, str]:
-    from msp.prompts.checkpoint import load_prompts
-    from msp.prompts.initialisers import initial_prompts
-
-    store = open_run_store(config)
-    if store.exists(layout.PROMPTS_JSON):
-        return load_prompts(store, lm), "tuned"
-    soft = initial_prompts(lm, task.ontology, config.prompts, seed=config.seed)
-    return soft, "as initialised (not tuned yet)"
+        return "none (scripted engine)"
+    if not find_method(config).tunes_prompts:
+        return f"none ({config.generate.method})"
+    return "tuned" if store.exists(layout.PROMPTS_JSON) else "as initialised (not tuned yet)"
 
 
 def _show(shown: list[tuple[Unit, Candidate]], prompts: str) -> None:

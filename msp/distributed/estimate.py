@@ -31,7 +31,7 @@ from msp.distributed.quality import measure_run_quality
 from msp.distributed.run import Run, open_checked, record
 from msp.errors import StorageError
 from msp.forecast import Forecast, Measured, Part, forecast, num_waves, summary
-from msp.methods import RoundPlan, first_round, make_plan, quota_targets
+from msp.methods import RoundPlan, first_round, make_plan, quota_targets, tunes_prompts
 from msp.methods.base import num_shards
 from msp.progress import console
 from msp.records import Example
@@ -139,7 +139,7 @@ def _measure(config: RunConfig, part: Run) -> Forecast:
 
 def _measure_tune(config: RunConfig, part: Run) -> tuple[Part | None, dict[str, Any]]:
     """Return the time of tuning, and its figures; a few steps stand for an epoch."""
-    if config.generate.engine == "scripted":
+    if not tunes_prompts(config):
         return None, {}
     from msp.distributed.tune import tune_prompts
 

@@ -16,9 +16,8 @@ import pyarrow as pa
 from msp.config import RunConfig
 from msp.denoise.contamination import EvaluationTexts
 from msp.distributed.work_log import BusyClock, generator_work, judge_work
-from msp.methods import RoundPlan, make_plan
-from msp.methods.base import Plan, shard_units
-from msp.methods.writing import UnitWriter
+from msp.methods import Opening, Plan, RoundPlan, Writer, find_method, make_plan
+from msp.methods.base import shard_units
 from msp.records import CANDIDATES_SCHEMA, Candidate, Generated, Unit, unit_row
 from msp.storage import layout
 from msp.storage.parquet import read_table_bytes, table_bytes
@@ -185,18 +184,10 @@ def _units(config: RunConfig, plan: Plan, shard: int) -> list[Unit]:
     return [plan.unit(i) for i in ids]
 
 
-def _open_writer(config: RunConfig, task: TaskData, num_threads: int) -> UnitWriter:
-    if config.generate.engine == "scripted":
-        return UnitWriter(config, task.ontology)
-    from msp.models.embeddings import load_embeddings
-    from msp.models.frozen_lm import load_frozen_lm
-    from msp.prompts.checkpoint import load_prompts
-
-    _set_threads(num_threads)
-    store = open_run_store(config)
-    load = load_embeddings if config.generate.engine == "vllm" else load_frozen_lm
-    lm = load(config.model)
-    return UnitWriter(config, task.ontology, lm=lm, soft=load_prompts(store, lm))
+def _open_writer(config: RunConfig, task: TaskData, num_threads: int) -> Writer:
+    if config.generate.engine != "scripted":
+        _set_threads(num_threads)
+    return find_method(config).open_writer(Opening(config, task, open_run_store(config)))
 
 
 def _generated_row(generated: Generated) -> dict[str, object]:

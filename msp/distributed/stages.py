@@ -14,6 +14,7 @@ from msp.distributed.publish import publish, read_synthetic
 from msp.distributed.quality import measure_run_quality
 from msp.distributed.rounds import generate_candidates
 from msp.distributed.run import Run, headline
+from msp.methods import tunes_prompts
 from msp.progress import StageProgress
 from msp.prompts.checkpoint import prompts_are_saved
 from msp.report.finish import write_dataset_card, write_figures, write_report
@@ -24,7 +25,7 @@ from msp.storage.stage_times import timed
 
 def tune(run: Run) -> dict[str, Any]:
     """Return the tuning metrics once the prompts are in the store."""
-    if run.config.generate.engine == "scripted":
+    if not tunes_prompts(run.config):
         return {}
     from msp.distributed.tune import tune_prompts
 

@@ -1,4 +1,4 @@
-"""What every method gives: a plan, which is a function of config, seed examples and unit number.
+"""What every method gives: a plan, a function of config, seeds and unit number; and a writer.
 
 Shards cut the plan into pieces that commit together. A shard's number, like a
 unit's, means the same thing in every process and after every restart, which is
@@ -8,11 +8,16 @@ what makes a run exactly-once without a ledger.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
-from msp.records import Unit
+from msp.config import RunConfig
+from msp.records import Generated, Unit
+from msp.storage.store import ObjectStore
+from msp.tasks.base import TaskData
 
 
 class Plan(Protocol):
@@ -29,6 +34,61 @@ class Plan(Protocol):
     def unit(self, index: int) -> Unit:
         """Return the round's unit ``index``: a function of config, seeds and the round's record."""
         ...
+
+
+class Writer(Protocol):
+    """Writes the candidates of units; lives in a generator as long as that does."""
+
+    def write(self, units: Sequence[Unit]) -> list[list[Generated]]:
+        """Return each unit's ``num_candidates`` raw texts, in the units' order.
+
+        A text follows from its unit and its place in it alone, whatever was written before.
+
+        Raises:
+            GenerationError: it cannot write any more.
+        """
+        ...
+
+    def take_counts(self) -> dict[str, int]:
+        """Return what was counted since this was last asked; see :class:`msp.engines.base.Engine`.
+
+        Empty for what counts nothing.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a method opens its writer from.
+
+    Args:
+        config: the run's config, paths absolute.
+        task: the task's seed examples and ontology.
+        store: the run's; what was learned before is there.
+        untuned: whether what is not there may be taken as it is before anything is learned
+            (a preview).
+    """
+
+    config: RunConfig
+    task: TaskData
+    store: ObjectStore
+    untuned: bool = False
+
+
+@dataclass(frozen=True)
+class Method:
+    """One way of making candidates; plan, engines, filter, store and students are everybody's.
+
+    Args:
+        open_writer: opens what writes; imports what is heavy itself.
+        tunes_prompts: whether soft prompts are tuned before it writes.
+        rewrites: whether a candidate is a seed example's own text made over. Such a text carries
+            that example's labels, so no new combination is planned.
+    """
+
+    open_writer: Callable[[Opening], Writer]
+    tunes_prompts: bool = False
+    rewrites: bool = False
 
 
 def unit_key(*parts: object) -> int:

@@ -129,7 +129,7 @@ class UnitMaker:
         return Unit(
             id=unit_id,
             round=round,
-            method="msp",
+            method=self._config.generate.method,
             seed_uid=exemplars[-1].uid,
             constraint=constraint,
             exemplars=exemplars[-num_exemplars:] if num_exemplars else (),
