@@ -24,13 +24,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from measuring import report
 
 from msp.config import ModelConfig, RunConfig
 from msp.tasks import load_task
 from msp.tasks.base import TaskData
+
+if TYPE_CHECKING:
+    from msp.prompts.encode import EncodedExample
 
 SIDES = ("ours", "theirs_float32", "theirs_bfloat16")
 _MEGABYTE = 1024  # ru_maxrss counts kilobytes
@@ -98,8 +103,6 @@ def run_ours(config: RunConfig, task: TaskData) -> dict[str, float]:
 
 def run_theirs(config: RunConfig, task: TaskData, dtype: str) -> dict[str, float]:
     """Tune with PEFT and the Trainer; return tokens, seconds, CPU seconds, dev loss and memory."""
-    import torch
-    import transformers
     from peft import PromptTuningConfig, TaskType, get_peft_model
 
     from msp.models.frozen_lm import load_frozen_lm
@@ -112,69 +115,85 @@ def run_theirs(config: RunConfig, task: TaskData, dtype: str) -> dict[str, float
         task_type=TaskType.CAUSAL_LM, num_virtual_tokens=max(row.soft_length for row in rows)
     )
     model = get_peft_model(lm.model, peft)
-
-    def features(examples: list[Any]) -> list[dict[str, Any]]:
-        return [
-            {
-                "input_ids": [*row.context, *row.target],
-                "labels": [-100] * len(row.context) + row.target,
-                "length": len(row.context) + len(row.target),
-            }
-            for row in examples
-        ]
-
-    def collate(batch: list[dict[str, Any]]) -> dict[str, Any]:
-        width = max(row["length"] for row in batch)
-        fill = {"input_ids": encoder.pad_id, "labels": -100}
-        tensors = {
-            name: torch.tensor([row[name] + [value] * (width - row["length"]) for row in batch])
-            for name, value in fill.items()
-        }
-        lengths = torch.tensor([row["length"] for row in batch])
-        mask = (torch.arange(width) < lengths[:, None]).long()
-        return {**tensors, "attention_mask": mask}
-
-    train, dev = features(rows), features(encoder.encode(task.dev, epoch=0))
+    collate = partial(_padded, pad_id=encoder.pad_id)
+    train, dev = _features(rows), _features(encoder.encode(task.dev, epoch=0))
     with tempfile.TemporaryDirectory(prefix="msp-bench-") as folder:
-        arguments = transformers.TrainingArguments(
-            output_dir=folder,
-            num_train_epochs=config.tune.num_epochs,
-            per_device_train_batch_size=config.tune.batch_size,
-            per_device_eval_batch_size=config.tune.batch_size,
-            learning_rate=config.tune.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=config.tune.warmup_fraction,
-            weight_decay=config.tune.weight_decay,
-            max_grad_norm=0.0,
-            train_sampling_strategy="group_by_length",
-            use_cpu=True,
-            remove_unused_columns=False,
-            save_strategy="no",
-            logging_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-        )
-        trainer = transformers.Trainer(
-            model=model, args=arguments, train_dataset=train, data_collator=collate
-        )
+        trainer = _trainer(model, config, train, folder, collate)
         before, cpu_started = _peak(), time.process_time()
         seconds = trainer.train().metrics["train_runtime"]
         cpu_seconds = time.process_time() - cpu_started
-    total = num_targets = 0.0
-    model.eval()
-    for row in dev:
-        batch = collate([row])
-        count = float((batch["labels"] != -100).sum())
-        with torch.no_grad():
-            total += count * float(model(**batch).loss)
-        num_targets += count
     return {
         "tokens": config.tune.num_epochs * sum(row["length"] for row in train),
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,
-        "dev_loss": total / num_targets,
+        "dev_loss": _dev_loss(model, [collate([row]) for row in dev]),
         "memory": _peak() - before,
     }
+
+
+def _features(examples: Sequence[EncodedExample]) -> list[dict[str, Any]]:
+    return [
+        {
+            "input_ids": [*row.context, *row.target],
+            "labels": [-100] * len(row.context) + row.target,
+            "length": len(row.context) + len(row.target),
+        }
+        for row in examples
+    ]
+
+
+def _padded(batch: list[dict[str, Any]], pad_id: int) -> dict[str, Any]:
+    import torch
+
+    width = max(row["length"] for row in batch)
+    tensors = {
+        name: torch.tensor([row[name] + [value] * (width - row["length"]) for row in batch])
+        for name, value in {"input_ids": pad_id, "labels": -100}.items()
+    }
+    lengths = torch.tensor([row["length"] for row in batch])
+    mask = (torch.arange(width) < lengths[:, None]).long()
+    return {**tensors, "attention_mask": mask}
+
+
+def _trainer(
+    model: Any, config: RunConfig, train: list[dict[str, Any]], folder: str, collate: Any
+) -> Any:
+    import transformers
+
+    arguments = transformers.TrainingArguments(
+        output_dir=folder,
+        num_train_epochs=config.tune.num_epochs,
+        per_device_train_batch_size=config.tune.batch_size,
+        learning_rate=config.tune.learning_rate,
+        lr_scheduler_type="cosine",
+        warmup_steps=config.tune.warmup_fraction,
+        weight_decay=config.tune.weight_decay,
+        max_grad_norm=0.0,
+        train_sampling_strategy="group_by_length",
+        use_cpu=True,
+        remove_unused_columns=False,
+        save_strategy="no",
+        logging_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+    )
+    return transformers.Trainer(
+        model=model, args=arguments, train_dataset=train, data_collator=collate
+    )
+
+
+def _dev_loss(model: Any, batches: Sequence[dict[str, Any]]) -> float:
+    """Return the mean nats a target token over batches of one example each."""
+    import torch
+
+    total = num_targets = 0.0
+    model.eval()
+    for batch in batches:
+        count = float((batch["labels"] != -100).sum())
+        with torch.no_grad():
+            total += count * float(model(**batch).loss)
+        num_targets += count
+    return total / num_targets
 
 
 def _speed(run: dict[str, float], clock: str = "seconds") -> float:

@@ -48,89 +48,94 @@ class FaultyS3:
             return self._armed.pop(0)[0]
 
 
+class _Proxy(BaseHTTPRequestHandler):
+    """Passes a request on, or spoils it; a subclass says for which server."""
+
+    faults: FaultyS3
+    upstream: tuple[str, int]
+    protocol_version = "HTTP/1.1"
+
+    def handle_one_request(self) -> None:
+        # A client that was let down has gone away.
+        with suppress(ConnectionError, TimeoutError):
+            super().handle_one_request()
+
+    def answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kind = self.faults.next_fault(self.command)
+        if kind in _ERRORS:
+            self._send_error(*_ERRORS[kind])
+        elif kind == "s3 time-out":
+            time.sleep(_SILENCE_SECONDS)
+            self._cut()
+        elif kind == "s3 cut" and self.command != "GET":
+            self._cut()
+        else:
+            self._pass_on(body, kind)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
+
+    def _pass_on(self, body: bytes, kind: str) -> None:
+        upstream = http.client.HTTPConnection(*self.upstream)
+        headers = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
+        upstream.request(self.command, self.path, body=body, headers=headers)
+        answer = upstream.getresponse()
+        payload = answer.read()
+        upstream.close()
+        if kind == "s3 lost answer":
+            self._cut()
+            return
+        self.send_response_only(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "transfer-encoding", "content-length"):
+                self.send_header(name, value)
+        length = answer.getheader("Content-Length") if self.command == "HEAD" else None
+        self.send_header("Content-Length", length or str(len(payload)))
+        self.end_headers()
+        if kind == "s3 cut":
+            self.wfile.write(payload[: len(payload) // 2])
+            self._cut()
+        elif kind == "s3 slow read":
+            self._dribble(payload)
+        else:
+            self.wfile.write(payload)
+
+    def _dribble(self, payload: bytes) -> None:
+        size = -(-len(payload) // _SLOW_PIECES) or 1
+        for start in range(0, len(payload), size):
+            self.wfile.write(payload[start : start + size])
+            self.wfile.flush()
+            time.sleep(_SLOW_SECONDS / _SLOW_PIECES)
+
+    def _send_error(self, status: int, code: str) -> None:
+        # Some servers and proxies repeat the request, headers and all, in their answer.
+        text = _XML.format(code=code, message=escape(str(self.headers))).encode()
+        self.send_response_only(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(text)
+
+    def _cut(self) -> None:
+        self.close_connection = True
+        # A reset, as a network cuts, and no orderly end.
+        with suppress(OSError):
+            linger = struct.pack("ii", 1, 0)
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
 def faulty_s3(endpoint_url: str) -> Iterator[FaultyS3]:
     """Yield a proxy to the server at ``endpoint_url``; it lets everything through until armed."""
     faults = FaultyS3()
     server = urlsplit(endpoint_url)
-
-    class Proxy(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def handle_one_request(self) -> None:
-            # A client that was let down has gone away.
-            with suppress(ConnectionError, TimeoutError):
-                super().handle_one_request()
-
-        def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            kind = faults.next_fault(self.command)
-            if kind in _ERRORS:
-                self._send_error(*_ERRORS[kind])
-            elif kind == "s3 time-out":
-                time.sleep(_SILENCE_SECONDS)
-                self._cut()
-            elif kind == "s3 cut" and self.command != "GET":
-                self._cut()
-            else:
-                self._pass_on(body, kind)
-
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer
-
-        def _pass_on(self, body: bytes, kind: str) -> None:
-            upstream = http.client.HTTPConnection(str(server.hostname), server.port or 80)
-            headers = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
-            upstream.request(self.command, self.path, body=body, headers=headers)
-            answer = upstream.getresponse()
-            payload = answer.read()
-            upstream.close()
-            if kind == "s3 lost answer":
-                self._cut()
-                return
-            self.send_response_only(answer.status)
-            for name, value in answer.getheaders():
-                if name.lower() not in ("connection", "transfer-encoding", "content-length"):
-                    self.send_header(name, value)
-            length = answer.getheader("Content-Length") if self.command == "HEAD" else None
-            self.send_header("Content-Length", length or str(len(payload)))
-            self.end_headers()
-            if kind == "s3 cut":
-                self.wfile.write(payload[: len(payload) // 2])
-                self._cut()
-            elif kind == "s3 slow read":
-                self._dribble(payload)
-            else:
-                self.wfile.write(payload)
-
-        def _dribble(self, payload: bytes) -> None:
-            size = -(-len(payload) // _SLOW_PIECES) or 1
-            for start in range(0, len(payload), size):
-                self.wfile.write(payload[start : start + size])
-                self.wfile.flush()
-                time.sleep(_SLOW_SECONDS / _SLOW_PIECES)
-
-        def _send_error(self, status: int, code: str) -> None:
-            # Some servers and proxies repeat the request, headers and all, in their answer.
-            text = _XML.format(code=code, message=escape(str(self.headers))).encode()
-            self.send_response_only(status)
-            self.send_header("Content-Length", str(len(text)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(text)
-
-        def _cut(self) -> None:
-            self.close_connection = True
-            # A reset, as a network cuts, and no orderly end.
-            with suppress(OSError):
-                linger = struct.pack("ii", 1, 0)
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-                self.wfile.flush()
-                self.connection.shutdown(socket.SHUT_RDWR)
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Say nothing."""
-
-    proxy = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    known = {"faults": faults, "upstream": (str(server.hostname), server.port or 80)}
+    proxy = ThreadingHTTPServer(("127.0.0.1", 0), type("Proxy", (_Proxy,), known))
     proxy.daemon_threads = True
     thread = threading.Thread(target=proxy.serve_forever, daemon=True)
     thread.start()
