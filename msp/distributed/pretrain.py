@@ -24,6 +24,7 @@ from msp.models.pretrain.run_log import RunLog, read_log
 from msp.models.pretrain.settings import PretrainConfig
 from msp.models.pretrain.trainer import Place, Trainer
 from msp.progress import console
+from msp.storage.lease import held
 from msp.storage.store import ObjectStore, check_store, open_store
 
 RESULT_KEY = "pretrain.json"
@@ -41,6 +42,7 @@ def pretrain(config: PretrainConfig) -> dict[str, Any]:
 
     Raises:
         UserError: something that the user has to mend; nothing was started.
+        HeldError: another run that is alive writes to the same output.
     """
     config = config.with_absolute_paths()
     check_inputs(config.input_paths)
@@ -49,7 +51,7 @@ def pretrain(config: PretrainConfig) -> dict[str, Any]:
     placement.connect(ClusterConfig(address=config.runtime.address))
     config = _with_gpus_decided(config)
     _check_capacity(config)
-    with placement.ours_out_of_rays(), _log_followed(store):
+    with held(store), placement.ours_out_of_rays(), _log_followed(store):
         _run_workers(config)
     result: dict[str, Any] = json.loads(store.read(RESULT_KEY))
     return {"model": f"{store.uri}/{MODEL_PREFIX.rstrip('/')}", **result}

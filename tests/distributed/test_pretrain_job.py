@@ -9,8 +9,10 @@ import pytest
 from transformers import AutoModelForCausalLM
 
 from msp.distributed.pretrain import pretrain
-from msp.errors import ConfigError
+from msp.errors import ConfigError, HeldError
 from msp.models.pretrain.settings import PretrainConfig
+from msp.storage.lease import held
+from msp.storage.store import open_store
 
 pytestmark = pytest.mark.ray
 
@@ -63,6 +65,11 @@ def test_two_workers_train_one_model_and_a_second_call_adds_nothing(
     saved = (tmp_path / "out/checkpoints/step-00000008/state.json").stat().st_mtime_ns
     assert pretrain(config) == first
     assert (tmp_path / "out/checkpoints/step-00000008/state.json").stat().st_mtime_ns == saved
+
+
+def test_a_second_live_run_on_one_output_is_refused(config: PretrainConfig) -> None:
+    with held(open_store(config.output_uri)), pytest.raises(HeldError, match="is being written by"):
+        pretrain(config)
 
 
 def test_a_missing_input_is_refused_before_ray_starts(config: PretrainConfig) -> None:
