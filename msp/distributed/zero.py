@@ -8,7 +8,7 @@ stage and number of workers is read with another.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -99,7 +99,7 @@ def read_moments(engine: Any, soft: nn.Module) -> dict[str, Tensor]:
     from deepspeed.utils import safe_get_full_optimizer_state
 
     tensors = {}
-    for name, parameter in _learning(soft):
+    for name, parameter in soft.named_parameters():
         for moment in MOMENTS:
             full = safe_get_full_optimizer_state(parameter, moment)
             if full is None:
@@ -119,7 +119,7 @@ def write_learned(
     """
     from deepspeed.utils import safe_get_full_fp32_param
 
-    for name, parameter in _learning(soft):
+    for name, parameter in soft.named_parameters():
         if safe_get_full_fp32_param(parameter) is None:
             parameter.data.copy_(tensors[name])
         else:
@@ -129,18 +129,13 @@ def write_learned(
     adam = _adam(engine)
     for state in adam.state.values():
         state["step"] = torch.full_like(state["step"], step)
-    for name, parameter in _learning(soft):
+    for name, parameter in soft.named_parameters():
         for moment in MOMENTS:
             value = tensors[f"{moment}.{name}"]
             if parameter in adam.state:
                 adam.state[parameter][moment].copy_(value)
             else:
                 _set_full(parameter, value, moment)
-
-
-def _learning(soft: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
-    """Yield what the optimiser knows; an empty prompt has nothing to learn."""
-    return ((name, p) for name, p in soft.named_parameters() if p.requires_grad)
 
 
 def _set_full(parameter: Tensor, value: Tensor, moment: str | None) -> None:

@@ -155,6 +155,10 @@ def prompts_from_bytes(
     """
     try:
         tensors = safetensors.torch.load(payload)
+        if contextual and "instruction" not in tensors:
+            # Driven by an example alone: these are empty, and no parameters.
+            none = torch.zeros(0, contextual["hidden_size"])
+            tensors = {"instruction": none, "attributes": none[None], **tensors}
         soft = SoftPrompts(
             tensors["instruction"],
             tensors["attributes"],

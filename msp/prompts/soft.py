@@ -37,11 +37,22 @@ class SoftPrompts(nn.Module):
         super().__init__()
         assert instruction.ndim == 2 and attributes.ndim == 3
         assert instruction.shape[-1] == attributes.shape[-1]
-        self.instruction = _learned(instruction)
-        self.attributes = _learned(attributes)
+        self._keep("instruction", instruction)
+        self._keep("attributes", attributes)
         self.mixture = find_mixture(mixture)(MixtureSizes(*attributes.shape))
         self.mixture_name = mixture
         self.contextual = contextual
+
+    instruction: Tensor
+    attributes: Tensor
+
+    def _keep(self, name: str, start: Tensor) -> None:
+        """Learn a prompt from here on; an empty one is no parameter, which ZeRO could not share."""
+        values = start.detach().clone()
+        if values.numel():
+            self.register_parameter(name, nn.Parameter(values))
+        else:
+            self.register_buffer(name, values, persistent=False)
 
     def forward(
         self, present: Tensor, text: Tensor | None = None, vectors: Tensor | None = None
@@ -82,11 +93,6 @@ class SoftPrompts(nn.Module):
         """Return each row's soft prompt [S, H] without padding or gradient, as engines take it."""
         mixed = self(present, text, vectors)
         return [row[mask] for row, mask in zip(mixed.embeddings, mixed.mask, strict=True)]
-
-
-def _learned(start: Tensor) -> nn.Parameter:
-    """Return a parameter; one without any number in it has nothing to learn."""
-    return nn.Parameter(start.detach().clone(), requires_grad=start.numel() > 0)
 
 
 @torch.no_grad()
