@@ -78,6 +78,7 @@ class RunConfig(Section):
                 "which plans nothing; raise one."
             )
         self._check_quota()
+        self._check_source()
         self._check_engine()
         weights = self.denoise.weights
         if abs(sum(weights) - 1) > 1e-6:
@@ -142,6 +143,14 @@ class RunConfig(Section):
                 f"{gpus:g}; vLLM spreads an LM over all GPUs of its generator, so make them equal."
             )
 
+    def _check_source(self) -> None:
+        method, source = self.generate.method, self.prompts.source
+        if (method == "softsrv") != (source == "example"):
+            raise ValueError(
+                f"generate.method is {method}, but prompts.source is {source}; softsrv is driven "
+                "by the example alone, so example goes with softsrv and with nothing else."
+            )
+
     def _check_quota(self) -> None:
         generate = self.generate
         shares = generate.balance
@@ -201,7 +210,7 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
         path = Path(name).expanduser()
         return str(path.resolve()) if path.exists() else name
 
-    task, model = config.task, config.model
+    task, model, prompts = config.task, config.model, config.prompts
     output_uri = config.output_uri
     if "://" not in output_uri:
         output_uri = str(Path(output_uri).expanduser().resolve())
@@ -215,6 +224,9 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
                 }
             ),
             "model": model.model_copy(update={"name": absolute(model.name)}),
+            "prompts": prompts.model_copy(
+                update={"contextual_encoder": absolute(prompts.contextual_encoder)}
+            ),
             "denoise": config.denoise.model_copy(
                 update={
                     "encoder": absolute(config.denoise.encoder),

@@ -133,6 +133,42 @@ class PromptsConfig(Section):
     attributes_in_text: bool = Field(
         True, description="name the attributes in the text after the soft prompts, too"
     )
+    source: Literal["attributes", "example", "both"] = Field(
+        "attributes",
+        description="what a soft prompt comes from: attributes, each with a prompt of its own "
+        "(MSP); a real example's embedding, and no text follows (SoftSRV); both: attributes, then "
+        "the example, then the text",
+    )
+    contextual_form: Literal["nsp", "mixture", "mlp"] = Field(
+        "mlp",
+        description="of source example and both: nsp is one prompt for all examples, mixture "
+        "weighs a few, mlp has a small network for each position",
+    )
+    contextual_length: PositiveInt = 128
+    contextual_bases: PositiveInt = Field(2, description="prompts that mixture weighs")
+    contextual_width: PositiveInt = Field(128, description="units of each network of mlp")
+    contextual_encoder: str = Field(
+        "minilm", description="embeds the example: minilm, a local path or hub id"
+    )
+
+    @property
+    def has_contextual(self) -> bool:
+        """Whether a part of the soft prompt is computed from an example."""
+        return self.source != "attributes"
+
+    @property
+    def has_attributes(self) -> bool:
+        """Whether a part of the soft prompt is mixed of attribute prompts, and text follows."""
+        return self.source != "example"
+
+    @model_validator(mode="after")
+    def _check(self) -> PromptsConfig:
+        if not self.has_attributes and self.mixture != "concat":
+            raise ValueError(
+                f"prompts.mixture is {self.mixture}, but prompts.source is example, where nothing "
+                "is mixed; leave it at concat, or set source to both."
+            )
+        return self
 
 
 class TuneConfig(Section):
@@ -171,9 +207,18 @@ class TuneConfig(Section):
 class GenerateConfig(Section):
     """The plan, the engine and its sampling."""
 
-    method: Literal["msp", "hard_prompt"] = Field(
+    method: Literal["msp", "hard_prompt", "softsrv"] = Field(
         "msp",
-        description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its rival",
+        description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its rival; "
+        "softsrv: prompts computed from real examples (prompts.source: example)",
+    )
+    embeddings: Literal["training", "perturbed", "interpolated"] = Field(
+        "interpolated",
+        description="what contextual prompts are computed from when writing: a seed example's "
+        "embedding, that with noise, or a point between two that carry what is asked",
+    )
+    embedding_noise: PositiveFloat = Field(
+        0.3, description="perturbed: length of the noise beside an embedding of length 1"
     )
     engine: Literal["hf", "vllm", "scripted"] = Field(
         "hf", description="vllm: decoder-only LMs, continuous batching; needs the extra msp[vllm]"

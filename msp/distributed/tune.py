@@ -21,9 +21,10 @@ from msp.distributed.tune_state import (
     tuning_metrics,
 )
 from msp.distributed.worker_group import GroupSize, run_workers
-from msp.errors import MSPError, StorageError, TaskDataError
+from msp.errors import ConfigError, MSPError, StorageError, TaskDataError
 from msp.models.lm_files import LMFiles, find_lm
 from msp.prompts.checkpoint import (
+    contextual_of,
     describe_prompts,
     prompts_are_saved,
     prompts_from_bytes,
@@ -75,7 +76,7 @@ def tune_prompts(
         with _progress_followed(store, on_progress):
             _run_workers(TuneJob(config, task, store))
         state = load_state(store)
-    soft = _best_prompts(config, task, store, state)
+    soft = _best_prompts(config, task, store, state, files=files)
     num_parameters = sum(parameter.numel() for parameter in soft.parameters())
     metrics = tuning_metrics(state, config.tune, num_parameters=num_parameters)
     save_prompts(store, soft, describe_prompts(config, files, task.ontology, metrics))
@@ -93,6 +94,13 @@ def _check_fit(config: RunConfig, task: TaskData, files: LMFiles) -> None:
             "so there is nothing to tune prompts on."
         )
     encoder.encode(task.dev, epoch=0)
+    prompts = config.prompts
+    weighs = prompts.has_contextual and prompts.contextual_form == "mixture"
+    if weighs and prompts.contextual_bases > len(task.labelled):
+        raise ConfigError(
+            f"prompts.contextual_bases is {prompts.contextual_bases}, but there are "
+            f"{len(task.labelled)} seed examples to learn from; use fewer bases than examples."
+        )
 
 
 def _run_workers(job: TuneJob) -> None:
@@ -126,7 +134,7 @@ def _worker_error(error: TrainingFailedError, max_failures: int) -> MSPError:
 
 
 def _best_prompts(
-    config: RunConfig, task: TaskData, store: ObjectStore, state: TuneState
+    config: RunConfig, task: TaskData, store: ObjectStore, state: TuneState, *, files: LMFiles
 ) -> SoftPrompts:
     if not config.tune.num_epochs:
         # Here alone the driver needs the LM itself.
@@ -145,7 +153,9 @@ def _best_prompts(
     key = best_key(state.best_epoch)
     payload = store.read(key)
     check_seal(payload, f"{store.uri}/{key}")
-    return prompts_from_bytes(payload, config.prompts.mixture, where=f"{store.uri}/{key}")
+    prompts = config.prompts
+    contextual = contextual_of(prompts, files)
+    return prompts_from_bytes(payload, prompts.mixture, contextual, where=f"{store.uri}/{key}")
 
 
 @contextmanager

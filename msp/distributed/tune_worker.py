@@ -33,6 +33,7 @@ from msp.prompts.encode import EncodedExample, ExampleEncoder
 from msp.prompts.initialisers import initial_prompts
 from msp.prompts.objective import TuningObjective, collate
 from msp.prompts.schedule import learning_rate
+from msp.prompts.vectors import example_vectors
 
 
 class Tuner:
@@ -58,7 +59,9 @@ class Tuner:
         self._soft = initial_prompts(self._lm, ontology, job.config.prompts, seed=job.config.seed)
         self._state = load_state(job.store)
         self._dev = self._encoder.encode(job.task.dev, epoch=0)
-        self._bleu = DevBleu(self._lm, self._encoder, job.task, job.config)
+        examples = (*job.task.labelled, *job.task.dev)
+        self._vectors = example_vectors(job.config.prompts, examples)
+        self._bleu = DevBleu(self._lm, self._encoder, job.task, job.config, vectors=self._vectors)
         use_fast_attention(self._lm.model, dtype=self._lm.model.dtype)
         recomputes = job.config.tune.activation_checkpointing
         if recomputes:
@@ -160,7 +163,8 @@ class Tuner:
         """
         places = share(range(len(batch)), rank=self._rank, num_workers=self._num_workers)
         own = [batch[place] for place in places] or list(batch[:1])
-        tensors = collate(own, len(self._task.ontology.all), self._encoder.pad_id)
+        num_attributes = len(self._task.ontology.all)
+        tensors = collate(own, num_attributes, self._encoder.pad_id, self._vectors)
         loss = self._engine(tensors.to(self._lm.device)) * (1.0 if places else 0.0)
         return loss, sum(len(example.target) for example in batch)
 

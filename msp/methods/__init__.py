@@ -28,6 +28,7 @@ __all__ = [
 METHODS: dict[str, Method] = {
     "msp": Method(with_soft_prompts, tunes_prompts=True),
     "hard_prompt": Method(with_text_alone),
+    "softsrv": Method(with_soft_prompts, tunes_prompts=True, rewrites=True),
 }
 
 

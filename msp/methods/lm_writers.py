@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msp.errors import CheckpointError
 from msp.methods.base import Opening
 from msp.methods.writing import UnitWriter
 from msp.storage import layout
 
 if TYPE_CHECKING:
+    from msp.methods.unit_vectors import UnitVectors
     from msp.models.frozen_lm import FrozenLM
     from msp.prompts.soft import SoftPrompts
 
@@ -23,7 +25,8 @@ def with_soft_prompts(opening: Opening) -> UnitWriter:
     if config.generate.engine == "scripted":
         return UnitWriter(config, ontology)
     lm = _frozen_lm(opening)
-    return UnitWriter(config, ontology, lm=lm, soft=_prompts(opening, lm))
+    soft = _prompts(opening, lm)
+    return UnitWriter(config, ontology, lm=lm, soft=soft, vectors=_vectors(opening, soft))
 
 
 def with_text_alone(opening: Opening) -> UnitWriter:
@@ -45,6 +48,23 @@ def _frozen_lm(opening: Opening) -> FrozenLM:
 
     load = load_embeddings if opening.config.generate.engine == "vllm" else load_frozen_lm
     return load(opening.config.model)
+
+
+def _vectors(opening: Opening, soft: SoftPrompts) -> UnitVectors | None:
+    """Return the units' embeddings, from the encoder that the prompts were tuned with."""
+    if soft.contextual is None:
+        return None
+    from msp.methods.unit_vectors import UnitVectors
+
+    vectors = UnitVectors(opening.config, opening.task.seeds)
+    if vectors.size != soft.contextual.sizes.vector_size:
+        raise CheckpointError(
+            f"prompts at {opening.store.uri}/prompts were tuned for embeddings of "
+            f"{soft.contextual.sizes.vector_size} numbers, but prompts.contextual_encoder "
+            f"{opening.config.prompts.contextual_encoder!r} gives {vectors.size}; use the encoder "
+            "they were tuned with, or tune again with another output_uri."
+        )
+    return vectors
 
 
 def _prompts(opening: Opening, lm: FrozenLM) -> SoftPrompts:

@@ -17,6 +17,7 @@ from msp.tasks.ontology import Ontology
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from msp.methods.unit_vectors import UnitVectors
     from msp.models.frozen_lm import FrozenLM
     from msp.prompts.soft import SoftPrompts
 
@@ -30,6 +31,7 @@ class UnitWriter:
         lm: the frozen LM; its embeddings suffice for engine ``vllm``, which loads the rest
             itself; None for the scripted engine, which needs none.
         soft: the tuned prompts on the LM's device; None writes from the context alone.
+        vectors: gives units their embeddings, where a part of the prompts is computed from one.
     """
 
     def __init__(
@@ -39,11 +41,13 @@ class UnitWriter:
         *,
         lm: FrozenLM | None = None,
         soft: SoftPrompts | None = None,
+        vectors: UnitVectors | None = None,
     ) -> None:
         self._config = config
         self._ontology = ontology
         self._lm = lm
         self._soft = soft
+        self._vectors = vectors
         self._engine = make_engine(config.generate.engine, lm, config=config)
         self._lock = threading.Lock()
 
@@ -106,4 +110,5 @@ class UnitWriter:
         from msp.prompts.soft import presence, soft_prompts_for
 
         present = presence([unit.constraint for unit in units], self._ontology)
-        return list(soft_prompts_for(self._soft, self._lm, contexts, present))
+        vectors = self._vectors.of(units) if self._vectors is not None else None
+        return list(soft_prompts_for(self._soft, self._lm, contexts, present, vectors))

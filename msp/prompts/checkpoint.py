@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors
 import safetensors.torch
+import torch
 
-from msp.config import RunConfig
+from msp.config import PromptsConfig, RunConfig
 from msp.errors import CheckpointError
+from msp.models.encoder import vector_size
 from msp.models.lm_files import LMFiles
+from msp.prompts.contextual import Contextual, ContextualSizes, find_form
 from msp.prompts.soft import SoftPrompts
 from msp.storage.layout import PROMPTS_JSON, PROMPTS_TENSORS
 from msp.storage.store import ObjectStore
@@ -40,8 +43,23 @@ def describe_prompts(
         },
         "init": config.prompts.init,
         "mixture": config.prompts.mixture,
+        "contextual": contextual_of(config.prompts, lm),
         "attributes": [attribute.name for attribute in ontology.all],
         "tuning": dict(tuning),
+    }
+
+
+def contextual_of(prompts: PromptsConfig, lm: LMFiles) -> dict[str, Any] | None:
+    """Return form and sizes of what is computed from examples; None where nothing is."""
+    if not prompts.has_contextual:
+        return None
+    return {
+        "form": prompts.contextual_form,
+        "vector_size": vector_size(prompts.contextual_encoder),
+        "length": prompts.contextual_length,
+        "hidden_size": lm.hidden_size,
+        "num_bases": prompts.contextual_bases,
+        "width": prompts.contextual_width,
     }
 
 
@@ -114,18 +132,22 @@ def load_prompts(
             f"{store.uri}/{PROMPTS_TENSORS} is damaged: its sha256 is not the one in prompts.json; "
             "the command that made it sets it aside and tunes again."
         )
-    soft = prompts_from_bytes(payload, meta["mixture"], where=f"{store.uri}/{PROMPTS_TENSORS}")
+    where = f"{store.uri}/{PROMPTS_TENSORS}"
+    soft = prompts_from_bytes(payload, meta["mixture"], meta.get("contextual"), where=where)
     if soft.instruction.shape[-1] != lm.hidden_size:
         raise CheckpointError(f"{store.uri}/{PROMPTS_TENSORS} does not belong to its prompts.json.")
     return soft.to(lm.device)
 
 
-def prompts_from_bytes(payload: bytes, mixture: str, *, where: str) -> SoftPrompts:
+def prompts_from_bytes(
+    payload: bytes, mixture: str, contextual: Mapping[str, Any] | None = None, *, where: str
+) -> SoftPrompts:
     """Return prompts from the bytes of a safetensors file.
 
     Args:
         payload: holds every parameter under its name; other tensors are not read.
         mixture: of these prompts.
+        contextual: see :func:`contextual_of`.
         where: for the message.
 
     Raises:
@@ -133,13 +155,28 @@ def prompts_from_bytes(payload: bytes, mixture: str, *, where: str) -> SoftPromp
     """
     try:
         tensors = safetensors.torch.load(payload)
-        soft = SoftPrompts(tensors["instruction"], tensors["attributes"], mixture=mixture)
+        if contextual and "instruction" not in tensors:
+            # Driven by an example alone: these are empty, and no parameters.
+            none = torch.zeros(0, contextual["hidden_size"])
+            tensors = {"instruction": none, "attributes": none[None], **tensors}
+        soft = SoftPrompts(
+            tensors["instruction"],
+            tensors["attributes"],
+            mixture=mixture,
+            contextual=_empty_contextual(contextual) if contextual else None,
+        )
         soft.load_state_dict({name: tensors[name] for name in soft.state_dict()})
     except (safetensors.SafetensorError, KeyError, AssertionError, RuntimeError) as error:
         raise CheckpointError(
             f"{where} is damaged ({error}); restore it, or tune again with another output_uri."
         ) from error
     return soft
+
+
+def _empty_contextual(described: Mapping[str, Any]) -> Contextual:
+    sizes = ContextualSizes(**{name: described[name] for name in ContextualSizes._fields})
+    start = torch.zeros(sizes.num_bases, sizes.length, sizes.hidden_size)
+    return find_form(described["form"])(sizes, start)
 
 
 def _check_model(where: str, meta: Mapping[str, Any], lm: FrozenLM) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import sacrebleu
 import torch
+from torch import Tensor
 
 from msp.config import RunConfig
 from msp.engines.base import Request
@@ -17,6 +18,7 @@ from msp.prompts.batches import share
 from msp.prompts.encode import ExampleEncoder, has_attributes
 from msp.prompts.soft import SoftPrompts, presence, soft_prompts_for
 from msp.prompts.text import constraint_of, render_target
+from msp.prompts.vectors import Vectors
 from msp.records import Example
 from msp.tasks.base import TaskData
 
@@ -30,13 +32,20 @@ class DevBleu:
         task: its dev examples are the references; one without attributes, or too long for the
             LM's context, is not generated for.
         config: ``tune.max_dev_generations`` caps the sample, ``generate`` the texts' length.
+        vectors: of the dev examples, where a contextual prompt reads them.
     """
 
     def __init__(
-        self, lm: FrozenLM, encoder: ExampleEncoder, task: TaskData, config: RunConfig
+        self,
+        lm: FrozenLM,
+        encoder: ExampleEncoder,
+        task: TaskData,
+        config: RunConfig,
+        *,
+        vectors: Vectors | None = None,
     ) -> None:
         self._lm = lm
-        usable = [example for example in task.dev if has_attributes(example)]
+        usable = [e for e in task.dev if has_attributes(e) or not config.prompts.has_attributes]
         usable = _sample(usable, config.tune.max_dev_generations, seed=config.seed)
         targets = lm.files.target_ids([render_target(example.text) for example in usable])
         longest = max(map(len, targets), default=1)
@@ -53,6 +62,9 @@ class DevBleu:
         self._examples = [example for example, _ in fitting]
         self._contexts = [text for _, text in fitting]
         self._present = presence([constraint_of(e) for e in self._examples], task.ontology)
+        self._vectors: Tensor | None = None
+        if vectors and self._examples:
+            self._vectors = torch.stack([vectors[example.uid] for example in self._examples])
 
     def score(
         self, soft: SoftPrompts, *, rank: int = 0, num_workers: int = 1, in_step: bool = False
@@ -83,7 +95,8 @@ class DevBleu:
         if not places:
             return {}
         contexts = [self._contexts[place] for place in places]
-        prompts = soft_prompts_for(soft, self._lm, contexts, self._present[places])
+        vectors = None if self._vectors is None else self._vectors[places]
+        prompts = soft_prompts_for(soft, self._lm, contexts, self._present[places], vectors)
         requests = [
             Request(place, self._contexts[place], prompt, num_candidates=1, random_seed=0)
             for place, prompt in zip(places, prompts, strict=True)

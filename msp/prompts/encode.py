@@ -72,11 +72,12 @@ class ExampleEncoder:
 
     def soft_length(self, constraint: Constraint) -> int:
         """Return how many positions the constraint's soft prompt takes."""
-        num_present = len(present_names(constraint, self.ontology))
-        mixed = find_mixture(self.prompts.mixture).length(
-            self.prompts.attribute_length, num_present
-        )
-        return self.prompts.instruction_length + mixed
+        prompts, length = self.prompts, 0
+        if prompts.has_attributes:
+            num_present = len(present_names(constraint, self.ontology))
+            mixed = find_mixture(prompts.mixture).length(prompts.attribute_length, num_present)
+            length = prompts.instruction_length + mixed
+        return length + (prompts.contextual_length if prompts.has_contextual else 0)
 
     def context(
         self, constraint: Constraint, exemplars: Sequence[Example], *, num_reserved: int
@@ -110,13 +111,13 @@ class ExampleEncoder:
 
         The exemplars follow from (seed, epoch, example) alone, so that a
         resumed epoch is the same epoch. Examples without label and slot value
-        have no attribute prompt and are left out.
+        have no attribute prompt and are left out, unless the prompts need none.
 
         Raises:
             TaskDataError: an example does not fit the LM's context even without exemplars.
             ConfigError: the soft prompt alone leaves no room.
         """
-        usable = [example for example in examples if has_attributes(example)]
+        usable = [e for e in examples if has_attributes(e) or not self.prompts.has_attributes]
         drawn = [self._draw(example, epoch) for example in usable]
         constraints = [constraint_of(example) for example in usable]
         texts = [self._render(c, e) for c, e in zip(constraints, drawn, strict=True)]
@@ -149,12 +150,9 @@ class ExampleEncoder:
     def _too_long(self, example: Example, soft_length: int, num_target: int) -> Exception:
         limit = self.files.max_positions
         if soft_length >= limit:
-            num = len(present_names(constraint_of(example), self.ontology))
             return ConfigError(
                 f"prompts: the soft prompt of example {example.uid} takes {soft_length} positions "
-                f"(prompts.instruction_length {self.prompts.instruction_length}, and "
-                f"prompts.attribute_length {self.prompts.attribute_length} for each of its {num} "
-                f"attributes, mixture {self.prompts.mixture}), but the model {self.files.name} has "
+                f"({self._parts(example)}), but the model {self.files.name} has "
                 f"{limit} positions in all; shorten the prompts."
             )
         return TaskDataError(
@@ -163,12 +161,28 @@ class ExampleEncoder:
             f"{self.files.name}, which has {limit} positions; shorten the text or the prompts."
         )
 
+    def _parts(self, example: Example) -> str:
+        """Say what an example's soft prompt is made of, by setting."""
+        prompts, parts = self.prompts, []
+        if prompts.has_attributes:
+            num = len(present_names(constraint_of(example), self.ontology))
+            parts.append(
+                f"prompts.instruction_length {prompts.instruction_length}, and "
+                f"prompts.attribute_length {prompts.attribute_length} for each of its {num} "
+                f"attributes, mixture {prompts.mixture}"
+            )
+        if prompts.has_contextual:
+            parts.append(f"prompts.contextual_length {prompts.contextual_length}")
+        return "; ".join(parts)
+
     def _draw(self, example: Example, epoch: int) -> tuple[Example, ...]:
         key = int.from_bytes(hashlib.sha256(example.uid.encode()).digest()[:8], "little")
         rng = np.random.default_rng([self.seed % 2**64, epoch, key])
         return self._pools.draw(example, self.prompts.num_exemplars, rng=rng)
 
     def _render(self, constraint: Constraint, exemplars: Sequence[Example]) -> str:
+        if not self.prompts.has_attributes:
+            return ""
         return render_context(
             constraint,
             exemplars,

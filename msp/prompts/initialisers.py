@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from msp.config import PromptsConfig
+from msp.models.encoder import vector_size
 from msp.models.frozen_lm import FrozenLM
+from msp.prompts.contextual import Contextual, ContextualSizes, find_form
 from msp.prompts.soft import SoftPrompts
 from msp.prompts.text import instruction_text
 from msp.tasks.ontology import Ontology
@@ -111,12 +113,22 @@ def initial_prompts(
     Args:
         lm: gives embeddings and tokens.
         ontology: one attribute prompt for each of its attributes and slots.
-        config: lengths, initialiser and mixture.
+        config: lengths, initialiser, mixture and form.
         seed: the only source of chance.
+
+    Raises:
+        CheckpointError: the encoder of a contextual prompt is not there.
     """
     generator = torch.Generator().manual_seed(seed % 2**63)
     rows = torch.arange(lm.embedding.weight.shape[0], device=lm.device)
     embeddings = lm.embedding(rows).cpu()
+    contextual = None
+    if config.has_contextual:
+        contextual = _initial_contextual(embeddings, lm.files.real_rows, config, generator)
+    if not config.has_attributes:
+        none = torch.zeros(0, embeddings.shape[1])
+        no_attributes = none.expand(len(ontology.all), 0, -1)
+        return SoftPrompts(none, no_attributes, mixture=config.mixture, contextual=contextual)
     real_rows = lm.files.real_rows
     request, *descriptions = lm.files.text_ids(
         [instruction_text(config.num_exemplars + 1), *(a.description for a in ontology.all)]
@@ -130,4 +142,26 @@ def initial_prompts(
         start(embeddings, ids, real_rows, config.attribute_length, generator)
         for ids in descriptions
     ]
-    return SoftPrompts(instruction, torch.stack(attributes), mixture=config.mixture)
+    return SoftPrompts(
+        instruction, torch.stack(attributes), mixture=config.mixture, contextual=contextual
+    )
+
+
+def _initial_contextual(
+    embeddings: Tensor,
+    real_rows: Sequence[int],
+    config: PromptsConfig,
+    generator: torch.Generator,
+) -> Contextual:
+    """Return what starts as vocabulary rows, or as noise, whatever the example."""
+    start = from_noise if config.init == "noise" else from_vocabulary
+    length, num_bases = config.contextual_length, config.contextual_bases
+    rows = start(embeddings, (), real_rows, length * num_bases, generator)
+    sizes = ContextualSizes(
+        vector_size=vector_size(config.contextual_encoder),
+        length=length,
+        hidden_size=embeddings.shape[1],
+        num_bases=num_bases,
+        width=config.contextual_width,
+    )
+    return find_form(config.contextual_form)(sizes, rows.view(num_bases, length, -1))

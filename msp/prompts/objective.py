@@ -13,6 +13,7 @@ from msp.models.frozen_lm import FrozenLM
 from msp.prompts.encode import EncodedExample
 from msp.prompts.mixtures import MixedPrompt, text_summary
 from msp.prompts.soft import SoftPrompts
+from msp.prompts.vectors import Vectors
 
 IGNORED = -100
 """The label of a position whose token is not learned."""
@@ -27,6 +28,7 @@ class Batch(NamedTuple):
         context_mask: [B, C] bool.
         target: [B, T] token ids.
         target_mask: [B, T] bool.
+        vectors: [B, D], what contextual prompts are computed from; D is 0 where there are none.
     """
 
     present: Tensor
@@ -34,20 +36,34 @@ class Batch(NamedTuple):
     context_mask: Tensor
     target: Tensor
     target_mask: Tensor
+    vectors: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """Return the batch on a device."""
         return Batch(*(tensor.to(device) for tensor in self))
 
 
-def collate(examples: Sequence[EncodedExample], num_attributes: int, pad_id: int) -> Batch:
-    """Return the examples as one batch, padded to the longest and no further."""
+def collate(
+    examples: Sequence[EncodedExample],
+    num_attributes: int,
+    pad_id: int,
+    vectors: Vectors | None = None,
+) -> Batch:
+    """Return the examples as one batch, padded to the longest and no further.
+
+    Args:
+        examples: at least one.
+        num_attributes: A, of the ontology.
+        pad_id: the token that fills shorter rows.
+        vectors: of the examples, where a contextual prompt reads them.
+    """
     present = torch.zeros(len(examples), num_attributes, dtype=torch.bool)
     for row, example in enumerate(examples):
         present[row, list(example.present)] = True
     context, context_mask = _padded([example.context for example in examples], pad_id)
     target, target_mask = _padded([example.target for example in examples], pad_id)
-    return Batch(present, context, context_mask, target, target_mask)
+    rows = [vectors[example.uid] if vectors else torch.zeros(0) for example in examples]
+    return Batch(present, context, context_mask, target, target_mask, torch.stack(rows))
 
 
 class TuningObjective(nn.Module):
@@ -112,7 +128,7 @@ class TuningObjective(nn.Module):
         summary = None
         if self.soft.mixture.reads_text:
             summary = text_summary(context, batch.context_mask)
-        mixed: MixedPrompt = self.soft(batch.present, summary)
+        mixed: MixedPrompt = self.soft(batch.present, summary, batch.vectors)
         return mixed
 
     def _seq2seq(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What a run learns: one instruction prompt, one prompt per attribute, and their mixture."""
+"""What a run learns: instruction prompt, attribute prompts and their mixture, contextual prompt."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from msp.models.frozen_lm import FrozenLM
+from msp.prompts.contextual import Contextual
 from msp.prompts.mixtures import MixedPrompt, MixtureSizes, find_mixture, text_summary
+from msp.prompts.mixtures.base import full_mask
 from msp.prompts.text import present_names
 from msp.records import Constraint
 from msp.tasks.ontology import Ontology
@@ -18,73 +20,108 @@ class SoftPrompts(nn.Module):
     """All that prompt tuning learns; megabytes, whatever the frozen LM's size.
 
     Args:
-        instruction: [P_i, H], shared by every example.
-        attributes: [A, P_a, H], in the order of ``Ontology.all``.
+        instruction: [P_i, H], shared by every example; P_i is 0 where there is none.
+        attributes: [A, P_a, H], in the order of ``Ontology.all``; P_a is 0 where there are none.
         mixture: a name of :data:`msp.prompts.mixtures.MIXTURES`.
+        contextual: what is computed from an example's embedding; None for attributes alone.
     """
 
-    def __init__(self, instruction: Tensor, attributes: Tensor, *, mixture: str) -> None:
+    def __init__(
+        self,
+        instruction: Tensor,
+        attributes: Tensor,
+        *,
+        mixture: str,
+        contextual: Contextual | None = None,
+    ) -> None:
         super().__init__()
         assert instruction.ndim == 2 and attributes.ndim == 3
         assert instruction.shape[-1] == attributes.shape[-1]
-        self.instruction = nn.Parameter(instruction.detach().clone())
-        self.attributes = nn.Parameter(attributes.detach().clone())
+        self._keep("instruction", instruction)
+        self._keep("attributes", attributes)
         self.mixture = find_mixture(mixture)(MixtureSizes(*attributes.shape))
         self.mixture_name = mixture
+        self.contextual = contextual
 
-    def forward(self, present: Tensor, text: Tensor | None = None) -> MixedPrompt:
-        """Return the instruction prompt followed by each example's mixed attribute prompt.
+    instruction: Tensor
+    attributes: Tensor
+
+    def _keep(self, name: str, start: Tensor) -> None:
+        """Learn a prompt from here on; an empty one is no parameter, which ZeRO could not share."""
+        values = start.detach().clone()
+        if values.numel():
+            self.register_parameter(name, nn.Parameter(values))
+        else:
+            self.register_buffer(name, values, persistent=False)
+
+    def forward(
+        self, present: Tensor, text: Tensor | None = None, vectors: Tensor | None = None
+    ) -> MixedPrompt:
+        """Return instruction prompt, mixed attribute prompt and contextual prompt in a row.
 
         Args:
             present: [B, A] bool, true where the constraint has the attribute.
             text: [B, H], a summary of the text; needed where ``mixture.reads_text``.
+            vectors: [B, D], embeddings of length 1; needed by a contextual prompt.
 
         Returns:
-            embeddings [B, S, H] and mask [B, S], padded at the end.
+            embeddings [B, S, H] and mask [B, S], false where the mixed part is padded.
 
         Raises:
-            ConstraintError: an example has no attribute.
+            ConstraintError: an example has no attribute, though there are attribute prompts.
         """
-        mixed: MixedPrompt = self.mixture(self.attributes, present, text)
         batch_size = present.shape[0]
-        shared = self.instruction[None].expand(batch_size, -1, -1)
-        shared_mask = mixed.mask.new_ones(batch_size, self.instruction.shape[0])
+        parts = [self._whole(self.instruction[None].expand(batch_size, -1, -1))]
+        if self.attributes.shape[1]:
+            parts.append(self.mixture(self.attributes, present, text))
+        if self.contextual is not None:
+            assert vectors is not None
+            parts.append(self._whole(self.contextual(vectors)))
         return MixedPrompt(
-            torch.cat([shared, mixed.embeddings], dim=1),
-            torch.cat([shared_mask, mixed.mask], dim=1),
+            torch.cat([part.embeddings for part in parts], dim=1),
+            torch.cat([part.mask for part in parts], dim=1),
         )
 
-    def length(self, num_present: int) -> int:
-        """Return how many positions the soft prompt of ``num_present`` attributes takes."""
-        prompt_length = self.attributes.shape[1]
-        mixed = self.mixture.length(prompt_length, num_present)
-        return self.instruction.shape[0] + mixed
+    @staticmethod
+    def _whole(embeddings: Tensor) -> MixedPrompt:
+        return MixedPrompt(embeddings, full_mask(embeddings))
 
     @torch.no_grad()
-    def unpadded(self, present: Tensor, text: Tensor | None = None) -> list[Tensor]:
+    def unpadded(
+        self, present: Tensor, text: Tensor | None = None, vectors: Tensor | None = None
+    ) -> list[Tensor]:
         """Return each row's soft prompt [S, H] without padding or gradient, as engines take it."""
-        mixed = self(present, text)
+        mixed = self(present, text, vectors)
         return [row[mask] for row, mask in zip(mixed.embeddings, mixed.mask, strict=True)]
 
 
 @torch.no_grad()
 def soft_prompts_for(
-    soft: SoftPrompts, lm: FrozenLM, contexts: Sequence[str], present: Tensor
+    soft: SoftPrompts,
+    lm: FrozenLM,
+    contexts: Sequence[str],
+    present: Tensor,
+    vectors: Tensor | None = None,
 ) -> list[Tensor]:
     """Return each context's soft prompt [S, H] without padding, as engines take it.
 
     Args:
         soft: the prompts, on the LM's device.
         lm: the frozen LM.
-        contexts: the texts that will follow the prompts, none of them empty.
+        contexts: the texts that will follow the prompts; where the mixture reads them, none
+            of them is empty.
         present: [B, A] bool, see :func:`presence`.
+        vectors: [B, D], see :meth:`SoftPrompts.forward`.
     """
     text = None
     if soft.mixture.reads_text:
         rows = lm.files.text_ids(contexts)
         # One by one: a summary is a maximum, which padding to the longest would only slow.
         text = torch.stack([_summary(lm, row) for row in rows])
-    return soft.unpadded(present.to(soft.instruction.device), text)
+    device = soft.instruction.device
+    return soft.unpadded(
+        present.to(device), text, vectors.to(device) if vectors is not None else None
+    )
 
 
 def _summary(lm: FrozenLM, token_ids: Sequence[int]) -> Tensor:

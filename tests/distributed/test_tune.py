@@ -186,6 +186,28 @@ def test_a_killed_worker_is_replaced_and_the_curve_is_the_same(
     assert curve(metrics) == pytest.approx(curve(unbroken), abs=1e-6)
 
 
+def test_prompts_computed_from_examples_are_tuned_and_outlive_a_killed_worker(
+    local_ray: None, tiny_llama_path: Path, tmp_path: Path
+) -> None:
+    tune = {"num_epochs": 6, "zero_stage": 3, "num_workers": 2, "max_failures": 1}
+    config = make_config(tmp_path, tiny_llama_path, **tune)
+    tree = {
+        **config.model_dump(),
+        "prompts": {"source": "example", "contextual_length": 4, "contextual_width": 5},
+        "generate": {"method": "softsrv"},
+    }
+    thread = when_epochs_are_committed(
+        tmp_path, 2, lambda: os.kill(train_workers(os.getpid())[-1], signal.SIGKILL)
+    )
+    metrics = tuned(RunConfig.model_validate(tree))
+    thread.join()
+    losses = [record["dev_loss"] for record in metrics["curve"]]
+    assert len(losses) == 7 and min(losses) < losses[0] - 0.3
+    lm = load_frozen_lm(ModelConfig(name=str(tiny_llama_path), dtype="float32"), device="cpu")
+    soft = load_prompts(open_store(str(tmp_path)), lm)
+    assert soft.contextual is not None and soft.contextual.sizes.length == 4
+
+
 DRIVER = """
 import sys
 from pathlib import Path

@@ -35,7 +35,8 @@ def test_every_mixture_has_its_declared_length_and_masks_the_rest(
 ) -> None:
     soft = make_soft(name)
     embeddings, mask = soft(present, texts(present))
-    lengths = [soft.length(int(num)) for num in present.sum(dim=1)]
+    declared = find_mixture(name).length
+    lengths = [2 + declared(LENGTH, int(num)) for num in present.sum(dim=1)]
     assert mask.sum(dim=1).tolist() == lengths
     assert embeddings.shape == (len(present), max(lengths), HIDDEN)
     assert all(row[:length].all() for row, length in zip(mask, lengths, strict=True))
