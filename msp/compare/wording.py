@@ -1,0 +1,117 @@
+"""How a comparison says who wins, by how much and how sure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msp.compare.results import SEED_ONLY
+from msp.compare.statistics import Paired
+from msp.compare.table import Column, Table
+from msp.report.wording import DASH, decimal, show_invisible, signed
+
+_MARKUP = re.compile(r"([\\`*_\[\]<>|])")
+# Of a plot's width, kept free on each side.
+_MARGIN = 2.0
+
+
+class Sureness(NamedTuple):
+    """A mark, the word for it, and the class that colours it."""
+
+    mark: str
+    word: str
+    tone: str
+
+
+def sureness(paired: Paired | None) -> Sureness:
+    """Return how sure a difference is: clear, leaning, or not to be told from luck."""
+    if paired is None:
+        return Sureness("", "no pair to compare", "unknown")
+    if paired.tone != "same":
+        return Sureness("\u25cf", "clear: p is 0.05 or less", paired.tone)
+    if paired.leans:
+        return Sureness("\u25d0", "leans: the interval leaves 0 out, p is above 0.05", "same")
+    return Sureness("\u25cb", "could be luck", "same")
+
+
+def p_value(p: float) -> str:
+    """Write a p-value: ``p = 0.03``, ``p < 0.001``."""
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.3f}" if p < 0.01 else f"p = {p:.2f}"
+
+
+def paired_words(paired: Paired | None) -> str:
+    """Write a tested difference: ``+4.4 (3.3 to 5.3; p = 0.25, 3 pairs)``."""
+    if paired is None:
+        return DASH
+    pairs = f"{paired.num_pairs} pair{'s' * (paired.num_pairs != 1)}"
+    between = "" if paired.low is None else f"{decimal(paired.low)} to {decimal(paired.high)}; "
+    return f"{signed(paired.mean)} ({between}{p_value(paired.p)}, {pairs})"
+
+
+def place(value: float, low: float, high: float) -> float:
+    """Return where a value stands in a plot, in percent of its width."""
+    return _MARGIN + (100 - 2 * _MARGIN) * (value - low) / ((high - low) or 1.0)
+
+
+def markdown_text(text: object) -> str:
+    """Return text that Markdown shows as it stands, on one line of a table."""
+    return _MARKUP.sub(r"\\\1", " ".join(show_invisible(text).split()))
+
+
+def num_tests(table: Table) -> int:
+    """Return how many p-values a page shows for its first metric."""
+    columns = [*table.columns, *([table.overall] if table.overall else [])]
+    tests = [
+        paired
+        for column in columns
+        for entry in column.entries.values()
+        for paired in (entry.over_seed_only, entry.over_reference)
+    ]
+    return sum(paired is not None for paired in tests)
+
+
+def verdict(table: Table, reference: str | None) -> tuple[str, list[str]]:
+    """Return a tone and honest sentences for the top of the page."""
+    summary = table.overall or (table.columns[0] if table.columns else None)
+    if summary is None or summary.win is None:
+        return "unknown", ["No cell is done yet, so there is nothing to compare."]
+    sentences = [_wins(table.columns)] if table.overall else []
+    if summary.win.arm == SEED_ONLY:
+        sentences.append("No method has a higher mean than the seed examples alone.")
+        return "worse", sentences
+    arm, entry = summary.win.arm, summary.entries[summary.win.arm]
+    where = "Over all tasks " if table.overall else f"On {summary.name} "
+    sentences.append(f"{where}{arm} gains {_told(entry.over_seed_only)} over seed only.")
+    if entry.over_reference is not None:
+        sentences.append(f"Over {reference} it gains {_told(entry.over_reference)}.")
+    runner_up = summary.win.runner_up
+    if runner_up not in (None, reference):
+        sentences.append(f"Over {runner_up}, the next, it gains {_told(summary.win.margin)}.")
+    return sureness(entry.over_seed_only).tone, sentences
+
+
+def _wins(columns: Sequence[Column]) -> str:
+    arms = [column.win.arm for column in columns if column.win]
+    counts = {arm: arms.count(arm) for arm in sorted(set(arms), key=lambda a: -arms.count(a))}
+    shown = ", ".join(f"{arm} on {count}" for arm, count in counts.items())
+    return f"Highest mean of {len(arms)} tasks: {shown}."
+
+
+def _told(paired: Paired | None) -> str:
+    if paired is None:
+        return DASH
+    words = f"{signed(paired.mean)} points ({_interval(paired)}{p_value(paired.p)})"
+    if paired.tone != "same":
+        return words
+    if paired.smallest_p > 0.05:
+        return f"{words}: {paired.num_pairs} pairs are too few to be sure, whatever they say"
+    return f"{words}: that could be luck"
+
+
+def _interval(paired: Paired) -> str:
+    if paired.low is None:
+        return ""
+    return f"95 % interval {decimal(paired.low)} to {decimal(paired.high)}, "
