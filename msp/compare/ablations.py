@@ -79,8 +79,7 @@ SENTENCES: dict[AblationSet, str] = {
     "no_filter": "every candidate is kept, but for copies and repetitions in its unit",
     "no_over_generation": "as many candidates as are kept, and the same filter",
     "no_exemplars": "no seed example is shown to the frozen LM",
-    "no_descriptions": "attribute prompts start from random vocabulary rows, "
-    "not from descriptions",
+    "no_descriptions": "attribute prompts start from random vocabulary rows, not from descriptions",
     "mixtures": "attribute prompts are mixed otherwise",
     "temperature": "the frozen LM writes colder or hotter",
     "noise_weights": "the noise score is made of frequency, distance or disagreement alone, "

@@ -82,7 +82,11 @@ def make_grid(config: CompareConfig) -> Grid:
     for arm in _arms(config):
         made = [_cell(config, task, arm, seed, faults) for task, seed in _places(config)]
         own = [cell for cell in made if cell is not None]
-        if arm.ablation is not None and own and all(_changes_nothing(c, config, cells) for c in own):
+        if (
+            arm.ablation is not None
+            and own
+            and all(_changes_nothing(c, config, cells) for c in own)
+        ):
             continue
         arms.append(arm)
         cells |= {cell.name: cell for cell in own}

@@ -47,13 +47,21 @@ def build_json(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table
         "reference": grid.config.reference,
         "ablated": grid.config.ablated,
         "arms": [{**asdict(arm), "overrides": _plain(arm)} for arm in grid.arms],
-        "tables": [asdict(table) for table in tables],
+        "tables": [_table(table) for table in tables],
         "cells": [
             {**asdict(r), "report": f"{r.key}/{layout.REPORT_HTML}" if r.state == "done" else None}
             for r in results
         ],
     }
     return json.dumps(redact(found), indent=1).encode()
+
+
+def _table(table: Table) -> dict[str, Any]:
+    """Return a table as JSON values; what each cell has is among the cells."""
+    found = asdict(table)
+    for column in [*found["columns"], *([found["overall"]] if found["overall"] else [])]:
+        del column["seed_only_of"]
+    return found
 
 
 def build_markdown(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table]) -> bytes:
@@ -78,6 +86,7 @@ def _render(template: str, view: dict[str, Any]) -> bytes:
     environment.globals |= {
         "sureness": wording.sureness,
         "paired_words": wording.paired_words,
+        "interval": wording.interval,
         "place": wording.place,
         "forests": forests,
     }

@@ -102,7 +102,7 @@ def _sign_flip(weighted: Floats) -> tuple[float, float]:
 
 
 def _interval(strata: Sequence[Floats]) -> tuple[float | None, float | None]:
-    """Return the 95 % percentile bootstrap interval of the mean, pairs drawn within each stratum."""
+    """Return the 95 % percentile bootstrap interval of the mean, drawn within each stratum."""
     if sum(map(len, strata)) < 2:
         return None, None
     rng = np.random.default_rng(_SEED)

@@ -77,6 +77,7 @@ class Column:
         tasks: in it.
         metric: its title; empty over all columns, where metrics differ.
         seed_only: the student without synthetic examples: mean and deviation over cells.
+        seed_only_of: (task, run seed) -> its score there.
         entries: arm -> entry, in the order of the grid.
         win: who wins; None before any cell is done.
     """
@@ -85,6 +86,7 @@ class Column:
     tasks: tuple[str, ...]
     metric: str
     seed_only: tuple[float, float | None] | None
+    seed_only_of: Mapping[Unit, float]
     entries: Mapping[str, Entry]
     win: Win | None
 
@@ -144,7 +146,7 @@ class _Scores:
             name,
             tasks,
             " / ".join(sorted(metrics)) if len(strata) == 1 else "",
-            self._seed_only_of(strata),
+            *self._seed_only_of(strata),
             entries,
             self._win(entries, strata),
         )
@@ -185,8 +187,10 @@ class _Scores:
             for stratum in strata
         ]  # fmt: skip
 
-    def _seed_only_of(self, strata: Sequence[Sequence[str]]) -> tuple[float, float | None] | None:
-        """Return mean and deviation over (task, seed); arms that share a student agree in it."""
+    def _seed_only_of(
+        self, strata: Sequence[Sequence[str]]
+    ) -> tuple[tuple[float, float | None] | None, dict[Unit, float]]:
+        """Return mean and deviation, and each (task, seed)'s score; arms share their students."""
         by_unit: dict[Unit, list[float]] = {}
         for scores in self._seed_only.values():
             for unit, value in scores.items():
@@ -195,8 +199,8 @@ class _Scores:
         found = [_of(means, stratum) for stratum in strata]
         mean = _mean(found)
         if mean is None:
-            return None
-        return mean, _std(found[0]) if len(strata) == 1 else None
+            return None, means
+        return (mean, _std(found[0]) if len(strata) == 1 else None), means
 
     def _win(self, entries: Mapping[str, Entry], strata: Sequence[Sequence[str]]) -> Win | None:
         methods = [arm.name for arm in self._grid.arms if arm.ablation is None]

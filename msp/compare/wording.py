@@ -35,11 +35,11 @@ def sureness(paired: Paired | None) -> Sureness:
     return Sureness("\u25cb", "could be luck", "same")
 
 
-def p_value(p: float) -> str:
-    """Write a p-value: ``p = 0.03``, ``p < 0.001``."""
-    if p < 0.001:
-        return "p < 0.001"
-    return f"p = {p:.3f}" if p < 0.01 else f"p = {p:.2f}"
+def p_value(p: float, with_name: bool = True) -> str:
+    """Write a p-value: ``p = 0.25``, ``p = 0.055``, ``p < 0.001``."""
+    shown = "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
+    words = f"p {shown}" if with_name else shown.removeprefix("= ")
+    return words.replace(" ", "\u00a0")
 
 
 def paired_words(paired: Paired | None) -> str:
@@ -47,8 +47,16 @@ def paired_words(paired: Paired | None) -> str:
     if paired is None:
         return DASH
     pairs = f"{paired.num_pairs} pair{'s' * (paired.num_pairs != 1)}"
-    between = "" if paired.low is None else f"{decimal(paired.low)} to {decimal(paired.high)}; "
+    between = "" if paired.low is None else f"{interval(paired)}; "
     return f"{signed(paired.mean)} ({between}{p_value(paired.p)}, {pairs})"
+
+
+def interval(paired: Paired) -> str:
+    """Write a 95 % interval: ``3.3 to 5.3``; a dash where one pair gives none."""
+    if paired.low is None or paired.high is None:
+        return DASH
+    # Rounded first, or a little below 0 would read as -0.0.
+    return f"{decimal(round(paired.low, 1) + 0.0)} to {decimal(round(paired.high, 1) + 0.0)}"
 
 
 def place(value: float, low: float, high: float) -> float:
@@ -83,13 +91,13 @@ def verdict(table: Table, reference: str | None) -> tuple[str, list[str]]:
         sentences.append("No method has a higher mean than the seed examples alone.")
         return "worse", sentences
     arm, entry = summary.win.arm, summary.entries[summary.win.arm]
-    where = "Over all tasks " if table.overall else f"On {summary.name} "
-    sentences.append(f"{where}{arm} gains {_told(entry.over_seed_only)} over seed only.")
+    where = "Over all tasks" if table.overall else f"On {summary.name}"
+    sentences.append(f"{where} {arm} is first: {_told(entry.over_seed_only, 'over seed only')}.")
     if entry.over_reference is not None:
-        sentences.append(f"Over {reference} it gains {_told(entry.over_reference)}.")
+        sentences.append(f"Over {reference}: {_told(entry.over_reference)}.")
     runner_up = summary.win.runner_up
     if runner_up not in (None, reference):
-        sentences.append(f"Over {runner_up}, the next, it gains {_told(summary.win.margin)}.")
+        sentences.append(f"Over {runner_up}, the next: {_told(summary.win.margin)}.")
     return sureness(entry.over_seed_only).tone, sentences
 
 
@@ -100,18 +108,15 @@ def _wins(columns: Sequence[Column]) -> str:
     return f"Highest mean of {len(arms)} tasks: {shown}."
 
 
-def _told(paired: Paired | None) -> str:
+def _told(paired: Paired | None, over: str = "") -> str:
     if paired is None:
         return DASH
-    words = f"{signed(paired.mean)} points ({_interval(paired)}{p_value(paired.p)})"
+    pairs = f"{paired.num_pairs} pair{'s' * (paired.num_pairs != 1)}"
+    between = "" if paired.low is None else f"95 % interval {interval(paired)}, "
+    points = f"{signed(paired.mean)} points {over}".rstrip()
+    words = f"{points} ({between}{p_value(paired.p)}, {pairs})"
     if paired.tone != "same":
         return words
     if paired.smallest_p > 0.05:
-        return f"{words}: {paired.num_pairs} pairs are too few to be sure, whatever they say"
-    return f"{words}: that could be luck"
-
-
-def _interval(paired: Paired) -> str:
-    if paired.low is None:
-        return ""
-    return f"95 % interval {decimal(paired.low)} to {decimal(paired.high)}, "
+        return f"{words}; so few pairs cannot make any difference sure"
+    return f"{words}; that could be luck"

@@ -30,7 +30,7 @@ from msp.errors import MSPError
 from msp.methods import make_plan
 from msp.models.lm_folder import first_line
 from msp.progress import console
-from msp.report.scores import Score
+from msp.report.scores import title
 from msp.report.wording import decimal
 from msp.storage import layout
 from msp.storage.lease import held
@@ -183,14 +183,10 @@ def _say(result: CellResult, store: ObjectStore, progress: str) -> None:
         words = f"{result.name}: failed: {result.error} (its log: {log})"
     else:
         name = result.headline[0]
-        before, after = (arm.get(name, Score(None, None)) for arm in _students(result))
-        words = f"{result.name}: {name} {decimal(before.mean)} -> {decimal(after.mean)}"
+        before, after = (found[name].mean for found in (result.seed_only, result.augmented))
+        words = f"{result.name}: {title(name)} {decimal(before)} -> {decimal(after)}"
     style = "red" if result.state == "failed" else None
     console().print(f"{words}  ({progress})", style=style, markup=False)
-
-
-def _students(result: CellResult) -> tuple[Any, Any]:
-    return result.seed_only, result.augmented
 
 
 def _headline(store: ObjectStore, grid: Grid, results: list[CellResult]) -> dict[str, Any]:

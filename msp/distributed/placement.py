@@ -122,13 +122,14 @@ def check_capacity(config: RunConfig) -> None:
 
 
 def num_that_fit(config: RunConfig) -> int:
-    """Return how many such runs the cluster as it is holds at once at their smallest; at least 1."""
+    """Return how many such runs the cluster holds at once, each at its smallest; at least 1."""
     has = ray.cluster_resources()
     counts = [1e9]
     for groups in _needs(config).values():
         for resource in ("CPU", "GPU"):
             need = sum(group.number * group.each.get(resource, 0.0) for group in groups)
-            counts += [has.get(resource, 0.0) / need + 1e-9] * (need > 0)
+            if need:
+                counts.append(has.get(resource, 0.0) / need + 1e-9)
     return max(1, int(min(counts)))
 
 

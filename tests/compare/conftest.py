@@ -59,7 +59,7 @@ def figures(
 
 @pytest.fixture(scope="session")
 def fake() -> FakeComparison:
-    """Three folds of hotels, two of banking, reminder; three seeds; one cell failed, one missing."""
+    """Two data sets of three folds and one more, three seeds; a cell failed, one is missing."""
     return make_fake()
 
 

@@ -1,0 +1,114 @@
+"""The comparison's page in the real browser: it reads, leads on and runs nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import FakeComparison
+
+from msp.compare.page import write_pages
+from msp.storage.store import open_store
+
+CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --disable-dev-shm-usage"
+)
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER),
+        reason="no chromium and chromedriver on PATH; apt-get install chromium chromium-driver",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def folder(fake: FakeComparison, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A comparison's files, moved after they were written, with a report where a link leads."""
+    made, moved = (tmp_path_factory.mktemp("compare") / name for name in ("made", "moved"))
+    results = [
+        replace(r, error=HOSTILE) if r.state == "failed" else replace(r, notes=(HOSTILE,))
+        for r in fake.results
+    ]
+    write_pages(open_store(str(made)), fake.grid, results)
+    report = made / "cells/reminder/msp/13/report.html"
+    report.parent.mkdir(parents=True)
+    report.write_text("<title>the run's report</title>")
+    made.rename(moved)
+    return moved
+
+
+@pytest.fixture
+def page(browser, folder: Path) -> Any:
+    """The page, freshly opened 1280 pixels wide."""
+    resize(browser, 1280)
+    browser.get((folder / "index.html").as_uri())
+    return browser
+
+
+def resize(browser: Any, width: int) -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def test_the_winner_and_how_sure_it_is_stand_on_the_first_screen(page) -> None:
+    tile = page.find_element("css selector", "#winners .tile")
+    assert tile.location["y"] < 900
+    assert "hotels" in tile.text and "msp" in tile.text
+    assert "over seed only, p\u00a0=\u00a00.004" in tile.text
+    assert "over hard_prompt" in tile.text
+
+
+def test_hostile_texts_are_shown_as_text_and_run_nothing(page) -> None:
+    assert HOSTILE in page.find_element("id", "cells").text
+    assert page.execute_script("return window.hacked") is None
+    assert page.find_elements("css selector", "main img, main script") == []
+    assert page.get_log("browser") == []
+
+
+def test_a_number_leads_to_its_runs_report_after_the_folder_moved(page) -> None:
+    link = page.find_element("css selector", "a[href='cells/reminder/msp/13/report.html']")
+    assert float(link.text) > 60
+    page.get(link.get_attribute("href"))
+    assert page.title == "the run's report"
+
+
+def test_a_number_of_several_runs_leads_to_the_list_of_them(page) -> None:
+    page.find_element("css selector", "#scores .best a").click()
+    top = page.execute_script(
+        "return document.getElementById('cells-1').getBoundingClientRect().top"
+    )
+    assert 0 <= top < 900
+
+
+@pytest.mark.parametrize("width", [380, 768, 1280])
+def test_no_width_needs_sideways_scrolling(page, width: int) -> None:
+    resize(page, width)
+    assert page.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_every_table_has_headings(page) -> None:
+    assert page.execute_script("return [...document.querySelectorAll('table')].every(t => t.tHead)")
