@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from msp.compare.ablations import ABLATIONS, Like
@@ -189,7 +190,7 @@ def _check_seeds(config: CompareConfig, cells: Mapping[str, Cell]) -> None:
     """
     longest = max(cell.config.student.num_seeds for cell in cells.values())
     seeds = sorted(config.seeds)
-    for one, next_one in zip(seeds, seeds[1:], strict=False):
+    for one, next_one in pairwise(seeds):
         if next_one - one < longest:
             apart = [seeds[0] + longest * index for index in range(len(seeds))]
             raise ConfigError(

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FakeComparison
+from browsing import NEEDS_BROWSER, resize, start_browser
+from made_up import FakeComparison
 
 from msp.compare.page import write_pages
 from msp.storage.store import open_store
 
-CHROMIUM, DRIVER = (shutil.which(name) for name in ("chromium", "chromedriver"))
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage"
-)
 HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER),
-        reason="no chromium and chromedriver on PATH; apt-get install chromium chromium-driver",
-    ),
-]
+pytestmark = NEEDS_BROWSER
 
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = start_browser(tmp_path_factory.mktemp("profile"))
     yield driver
     driver.quit()
 
@@ -69,16 +50,11 @@ def page(browser, folder: Path) -> Any:
     return browser
 
 
-def resize(browser: Any, width: int) -> None:
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-
 def test_the_winner_and_how_sure_it_is_stand_on_the_first_screen(page) -> None:
     tile = page.find_element("css selector", "#winners .tile")
     assert tile.location["y"] < 900
     assert "hotels" in tile.text and "msp" in tile.text
-    assert "over seed only, p\u00a0=\u00a00.004" in tile.text
+    assert "over seed only, p = 0.004" in " ".join(tile.text.split())
     assert "over hard_prompt" in tile.text
 
 
@@ -101,7 +77,7 @@ def test_a_number_of_several_runs_leads_to_the_list_of_them(page) -> None:
     top = page.execute_script(
         "return document.getElementById('cells-1').getBoundingClientRect().top"
     )
-    assert 0 <= top < 900
+    assert -1 <= top < 900
 
 
 @pytest.mark.parametrize("width", [380, 768, 1280])

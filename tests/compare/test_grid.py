@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BASE, config_of
+from made_up import BASE, config_of
 from pydantic import ValidationError
 
 from msp.compare.ablations import ABLATIONS, SENTENCES

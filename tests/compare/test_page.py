@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from conftest import OVERLAP, FakeComparison, config_of, figures, without_holes
+from made_up import OVERLAP, FakeComparison, config_of, figures, without_holes
 
 from msp.compare.grid import Cell, make_grid
 from msp.compare.page import build_json, build_markdown, build_page
