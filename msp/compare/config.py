@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from msp.compare.ablations import ABLATIONS, AblationSet
+from msp.compare.ablations import ABLATIONS, AblationSet, Overrides
 from msp.config import PositiveInt, Section
 from msp.config_file import apply_overrides, checked, read_tree
 from msp.errors import ConfigError, did_you_mean
@@ -22,8 +22,6 @@ DEFAULT_BASELINE = "hard_prompt"
 # A name is a folder of the comparison, and a part of the links to it.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _OWN_KEYS = ("output_uri", "seed")
-
-Overrides = dict[str, Any]
 
 
 class CompareConfig(Section):

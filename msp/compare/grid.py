@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from msp.compare.ablations import ABLATIONS, Like
-from msp.compare.config import CompareConfig, Overrides
+from msp.compare.ablations import ABLATIONS, Like, Overrides
+from msp.compare.config import CompareConfig
 from msp.config import RunConfig
 from msp.config_file import checked
 from msp.errors import ConfigError

@@ -23,7 +23,7 @@ from msp.compare.results import CellResult
 from msp.compare.statistics import MAX_EXACT_PAIRS, NUM_SAMPLED
 from msp.compare.table import Column, Table, make_tables
 from msp.report.build import policy_hash, template_environment
-from msp.report.wording import redact
+from msp.report.wording import count, redact
 from msp.storage import layout
 from msp.storage.store import ObjectStore
 
@@ -121,6 +121,7 @@ def _view(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table]) ->
         "reference": grid.config.reference,
         "ablated": grid.config.ablated,
         "further": tables[1:],
+        "num_test_of": {column.name: _num_test(column, results) for column in table.columns},
         "cell_of": {(r.task, r.arm, r.seed): r for r in results},
         "seeds": grid.config.seeds,
         "failed": [r for r in results if r.state == "failed"],
@@ -139,6 +140,11 @@ def _view(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table]) ->
             for name, found in grid.config.tasks.items()
         },
     }
+
+
+def _num_test(column: Column, results: Sequence[CellResult]) -> str:
+    found = {r.num_test for r in results if r.task in column.tasks and r.num_test is not None}
+    return " or ".join(map(count, sorted(found)))
 
 
 def _ranked(arms: Sequence[Arm], summary: Column | None) -> list[Arm]:

@@ -96,7 +96,7 @@ def _sign_flip(weighted: Floats) -> tuple[float, float]:
     rng = np.random.default_rng(_SEED)
     reached = 0
     for _ in range(0, NUM_SAMPLED, _CHUNK):
-        signs = rng.choice((-1.0, 1.0), size=(_CHUNK, len(moving)))
+        signs = 1.0 - 2.0 * rng.integers(2, size=(_CHUNK, len(moving)), dtype=np.int8)
         reached += int((np.abs(signs @ moving) >= limit).sum())
     return (1 + reached) / (1 + NUM_SAMPLED), 1 / (1 + NUM_SAMPLED)
 

@@ -17,6 +17,7 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,7 @@ def run_cell(work: CellWork) -> str:
                 stdout=said,
                 stderr=said,
                 env=_environment(work),
-                preexec_fn=_die_with_parent,
+                preexec_fn=partial(_die_with_parent, os.getpid()),
             )
         try:
             status = _follow(process, log, work)
@@ -109,9 +110,12 @@ def _environment(work: CellWork) -> dict[str, str]:
     return {**os.environ, **work.environment, "PYTHONPATH": path}
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(parent: int) -> None:
+    """Have the kernel end this process with its parent, which may be gone already."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _follow(process: subprocess.Popen[bytes], log: Path, work: CellWork) -> int:

@@ -8,6 +8,7 @@ exactly-once and leases are to a run, they are to its cells.
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,8 @@ from msp.tasks import load_task
 from msp.tasks.base import TaskData
 
 _LOOK_SECONDS = 5.0
+# Between two pages while cells run: of hundreds of cells one takes two seconds.
+_PAGE_SECONDS = 30.0
 # A cell waits for its process. With any share of a CPU it would keep a run that needs the
 # whole cluster from ever starting.
 _CELL_OPTIONS: dict[str, Any] = {
@@ -119,13 +122,14 @@ def _run_cells(
 ) -> None:
     """Run each of the missing cells once, as many at a time as there is room for."""
     placement.connect(missing[0].config.cluster)
+    _check_room(missing)
     waiting, running = deque(missing), dict[Any, Cell]()
     num_there = len(results) - len(missing)
     console().print(
         f"compare: {len(results)} cells, {num_there} done, {_num_at_once(grid, missing)} at a time",
         markup=False,
     )
-    start = _starter(store)
+    start, written = _starter(store), time.monotonic()
     try:
         while waiting or running:
             while waiting and len(running) < _num_at_once(grid, missing):
@@ -137,11 +141,30 @@ def _run_cells(
                 results[cell.name] = _settled(cell, reference, store)
                 num_there += 1
                 _say(results[cell.name], store, f"{num_there}/{len(results)} cells")
+            if ready and time.monotonic() - written > _PAGE_SECONDS:
                 write_pages(store, grid, list(results.values()))
+                written = time.monotonic()
     finally:
         # The process of a cell dies with its worker.
         for reference in running:
             ray.cancel(reference, force=True)
+    write_pages(store, grid, list(results.values()))
+
+
+def _check_room(cells: list[Cell]) -> None:
+    """Pass where each cell alone has room; those that ask for the same are asked for once.
+
+    Raises:
+        ConfigError: the cluster is too small for a cell, and cannot grow to it.
+    """
+    asking = {}
+    for cell in cells:
+        config = cell.config
+        sections = (config.cluster, config.tune, config.student)
+        asking.setdefault("\n".join(section.model_dump_json() for section in sections), cell)
+    for cell in asking.values():
+        with _named(cell):
+            placement.check_capacity(cell.config)
 
 
 def _num_at_once(grid: Grid, cells: list[Cell]) -> int:
