@@ -130,7 +130,7 @@ def _view(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table]) ->
         "num_done": sum(r.state == "done" for r in results),
         "notes": notes,
         "notes_of": _numbers(notes),
-        "num_tests": wording.num_tests(table),
+        "num_tests": wording.num_tests(table, grid.arms),
         "max_exact_pairs": MAX_EXACT_PAIRS,
         "num_sampled": NUM_SAMPLED,
         "num_students": {c.config.student.num_seeds for c in grid.cells},

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from msp.compare.grid import Arm
 from msp.compare.results import SEED_ONLY
 from msp.compare.statistics import Paired
 from msp.compare.table import Column, Table
@@ -69,16 +70,18 @@ def markdown_text(text: object) -> str:
     return _MARKUP.sub(r"\\\1", " ".join(show_invisible(text).split()))
 
 
-def num_tests(table: Table) -> int:
-    """Return how many p-values a page shows for its first metric."""
-    columns = [*table.columns, *([table.overall] if table.overall else [])]
-    tests = [
-        paired
-        for column in columns
-        for entry in column.entries.values()
-        for paired in (entry.over_seed_only, entry.over_reference)
-    ]
-    return sum(paired is not None for paired in tests)
+def num_tests(table: Table, arms: Sequence[Arm]) -> int:
+    """Return how many tests a page shows the outcome of for its first metric."""
+    shown: list[Paired | None] = []
+    for column in [*table.columns, *([table.overall] if table.overall else [])]:
+        for arm in arms:
+            entry = column.entries[arm.name]
+            if arm.ablation is not None:
+                shown.append(entry.over_ablated)
+            else:
+                shown += [entry.over_seed_only, entry.over_reference]
+        shown.append(column.win and column.win.margin)
+    return sum(paired is not None for paired in shown)
 
 
 def verdict(table: Table, reference: str | None) -> tuple[str, list[str]]:
