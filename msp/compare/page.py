@@ -106,16 +106,15 @@ class Noted:
 def _view(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table]) -> dict[str, Any]:
     table = tables[0] if tables else Table((), None)
     methods = [arm for arm in grid.arms if arm.ablation is None]
-    summary = table.overall or (table.columns[0] if table.columns else None)
     notes = _notes(results)
     return {
         "title": grid.config.output_uri.rstrip("/").rpartition("/")[2],
         "verdict": wording.verdict(table, grid.config.reference),
         "columns": table.columns,
         "overall": table.overall,
-        "shown": [*table.columns, *([table.overall] if table.overall else [])],
+        "shown": table.shown,
         "column_number": {column.name: n for n, column in enumerate(table.columns, start=1)},
-        "methods": _ranked(methods, summary),
+        "methods": _ranked(methods, table.summary),
         "ablations": [arm for arm in grid.arms if arm.ablation is not None],
         "sentences": SENTENCES,
         "reference": grid.config.reference,

@@ -75,7 +75,8 @@ class Column:
     Args:
         name: of the task or group.
         tasks: in it.
-        metric: its title; empty over all columns, where metrics differ.
+        metric: its title; empty before any cell is done, and over several columns.
+        is_overall: whether it is several columns together.
         seed_only: the student without synthetic examples: mean and deviation over cells.
         seed_only_of: (task, run seed) -> its score there.
         entries: arm -> entry, in the order of the grid.
@@ -85,6 +86,7 @@ class Column:
     name: str
     tasks: tuple[str, ...]
     metric: str
+    is_overall: bool
     seed_only: tuple[float, float | None] | None
     seed_only_of: Mapping[Unit, float]
     entries: Mapping[str, Entry]
@@ -98,10 +100,20 @@ class Table:
     columns: tuple[Column, ...]
     overall: Column | None
 
+    @property
+    def shown(self) -> tuple[Column, ...]:
+        """All columns, the overall one last."""
+        return (*self.columns, self.overall) if self.overall else self.columns
+
+    @property
+    def summary(self) -> Column | None:
+        """The column that speaks for the comparison: the overall one, or the only one scored."""
+        return self.overall or next((column for column in self.columns if column.win), None)
+
 
 def make_tables(grid: Grid, results: Sequence[CellResult]) -> list[Table]:
     """Return a table for the metric that tasks are judged by, and one for each further one."""
-    depth = max((len(result.headline) for result in results), default=0)
+    depth = max((1, *(len(result.headline) for result in results)))
     return [_Scores(grid, results, position).table() for position in range(depth)]
 
 
@@ -109,7 +121,7 @@ class _Scores:
     """One metric of all cells, and what it comes to."""
 
     def __init__(self, grid: Grid, results: Sequence[CellResult], position: int) -> None:
-        self._grid, self._results = grid, results
+        self._grid, self._results, self._position = grid, results, position
         self._augmented: dict[str, dict[Unit, float]] = {arm.name: {} for arm in grid.arms}
         self._seed_only: dict[str, dict[Unit, float]] = {arm.name: {} for arm in grid.arms}
         self._metric: dict[str, str] = {}
@@ -132,10 +144,13 @@ class _Scores:
         """Return the columns, and what they come to together where there are several."""
         named = self._grid.config.columns
         columns = tuple(self._column(name, [tasks]) for name, tasks in named.items())
-        columns = tuple(column for column in columns if column.metric)
-        if len(columns) < 2:
+        scored = [column for column in columns if column.metric]
+        if self._position:  # a further metric, which not every task has
+            columns = tuple(scored)
+        if len(scored) < 2:
             return Table(columns, None)
-        return Table(columns, self._column(OVERALL, [list(column.tasks) for column in columns]))
+        name = OVERALL if len(scored) == len(named) else f"{len(scored)} of {len(named)} tasks"
+        return Table(columns, self._column(name, [list(column.tasks) for column in scored]))
 
     def _column(self, name: str, strata: Sequence[Sequence[str]]) -> Column:
         """Return the column of some tasks; strata weigh the same, and so do a stratum's cells."""
@@ -146,6 +161,7 @@ class _Scores:
             name,
             tasks,
             " / ".join(sorted(metrics)) if len(strata) == 1 else "",
+            len(strata) > 1,
             *self._seed_only_of(strata),
             entries,
             self._win(entries, strata),

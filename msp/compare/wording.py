@@ -73,7 +73,7 @@ def markdown_text(text: object) -> str:
 def num_tests(table: Table, arms: Sequence[Arm]) -> int:
     """Return how many tests a page shows the outcome of for its first metric."""
     shown: list[Paired | None] = []
-    for column in [*table.columns, *([table.overall] if table.overall else [])]:
+    for column in table.shown:
         for arm in arms:
             entry = column.entries[arm.name]
             if arm.ablation is not None:
@@ -86,7 +86,7 @@ def num_tests(table: Table, arms: Sequence[Arm]) -> int:
 
 def verdict(table: Table, reference: str | None) -> tuple[str, list[str]]:
     """Return a tone and honest sentences for the top of the page."""
-    summary = table.overall or (table.columns[0] if table.columns else None)
+    summary = table.summary
     if summary is None or summary.win is None:
         return "unknown", ["No cell is done yet, so there is nothing to compare."]
     sentences = [_wins(table.columns)] if table.overall else []
@@ -94,7 +94,7 @@ def verdict(table: Table, reference: str | None) -> tuple[str, list[str]]:
         sentences.append("No method has a higher mean than the seed examples alone.")
         return "worse", sentences
     arm, entry = summary.win.arm, summary.entries[summary.win.arm]
-    where = "Over all tasks" if table.overall else f"On {summary.name}"
+    where = f"{'Over' if summary.is_overall else 'On'} {summary.name}"
     sentences.append(f"{where} {arm} is first: {_told(entry.over_seed_only, 'over seed only')}.")
     if entry.over_reference is not None:
         sentences.append(f"Over {reference}: {_told(entry.over_reference)}.")

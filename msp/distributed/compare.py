@@ -213,8 +213,7 @@ def _say(result: CellResult, store: ObjectStore, progress: str) -> None:
 
 
 def _headline(store: ObjectStore, grid: Grid, results: list[CellResult]) -> dict[str, Any]:
-    tables = make_tables(grid, results)
-    columns = tables[0].columns if tables else ()
+    columns = make_tables(grid, results)[0].columns
     return {
         "stage": "compare",
         "output_uri": store.uri,

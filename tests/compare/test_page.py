@@ -138,6 +138,18 @@ def test_a_comparison_that_has_done_nothing_says_so(fake: FakeComparison) -> Non
     assert "no cell is done" in build_markdown(fake.grid, nothing, []).decode().lower()
 
 
+def test_a_task_without_any_score_stays_in_sight(fake: FakeComparison) -> None:
+    cells = {cell.name: cell for cell in fake.grid.cells}
+    results = [
+        unfinished(cells[r.name], "no room") if r.task == "reminder" else r for r in fake.results
+    ]
+    tables = make_tables(fake.grid, results)
+    assert [column.name for column in tables[0].columns] == ["hotels", "banking", "reminder"]
+    assert tables[0].overall and tables[0].overall.name == "2 of 3 tasks"
+    page = build_page(fake.grid, results, tables).decode()
+    assert "no score yet" in page and "Over 2 of 3 tasks msp is first" in page
+
+
 def test_a_whole_comparison_speaks_of_no_hole(fake: FakeComparison) -> None:
     whole = without_holes(fake)
     page = build_page(whole.grid, whole.results, make_tables(whole.grid, whole.results)).decode()
