@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from msp import __version__
-from msp.errors import MSPError
+from msp.errors import ComparisonError, MSPError
 
 app = typer.Typer(
     help="Turn a few labelled examples into a training set with mixtures of tuned soft prompts.",
@@ -135,6 +135,26 @@ def submit(
     from msp.distributed.submit import submit_run
 
     _print(submit_run(resolved, config, set_ or [], address=address, follow=not detach))
+
+
+@app.command()
+def compare(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the comparison's YAML file")],
+    set_: Overrides = None,
+) -> None:
+    """Run methods beside each other on tasks and seeds, and write one table of what they gain."""
+    from msp.compare.config import load_compare_config
+
+    resolved = load_compare_config(config, set_ or [])
+    from msp.distributed.compare import compare_arms
+
+    result = compare_arms(resolved)
+    _print(result)
+    if failed := result["failed"]:
+        raise ComparisonError(
+            f"{len(failed)} of {result['num_cells']} cells failed ({'; '.join(failed)}); "
+            f"{result['page']} says why, and the same command tries them again."
+        )
 
 
 def _version(asked: bool) -> None:

@@ -14,6 +14,7 @@ from msp.config import RunConfig
 from msp.errors import ConfigError, did_you_mean
 
 _URI_USER = re.compile(r"\w[\w+.-]*://[^/\s@]*@")
+_QUOTED = re.compile(r"'([^']*)'")
 
 AnyConfig = TypeVar("AnyConfig", bound=BaseModel)
 
@@ -37,6 +38,17 @@ def load_config_as(
         ConfigError: the file is not there, is no YAML mapping, names an unknown
             key, or breaks a rule; the message lists every fault.
     """
+    tree = read_tree(path)
+    apply_overrides(tree, overrides)
+    return checked(kind, tree, str(path))
+
+
+def read_tree(path: str | Path) -> dict[str, Any]:
+    """Return a config file's mapping as it stands, unchecked.
+
+    Raises:
+        ConfigError: the file is not there, or is no YAML mapping.
+    """
     try:
         tree = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -45,14 +57,36 @@ def load_config_as(
         raise ConfigError(f"{path}: is not YAML ({error}).") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds {type(tree).__name__}, not a mapping of sections.")
+    return tree
+
+
+def apply_overrides(tree: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Put each ``section.key=value`` into the mapping, the value read as YAML.
+
+    Raises:
+        ConfigError: an override has another form.
+    """
     for override in overrides:
         _apply_override(tree, override)
+
+
+def checked(kind: type[AnyConfig], tree: dict[str, Any], where: str) -> AnyConfig:
+    """Return the config of a mapping.
+
+    Args:
+        kind: which config it is.
+        tree: as it stands in a file.
+        where: what the message begins with.
+
+    Raises:
+        ConfigError: it names an unknown key, or breaks a rule; the message lists every fault.
+    """
     _refuse_credentials(tree, ())
     try:
         return kind.model_validate(tree)
     except ValidationError as error:
         faults = "\n".join(f"  {_fault(fault, kind)}" for fault in error.errors())
-        raise ConfigError(f"{path}:\n{faults}") from error
+        raise ConfigError(f"{where}:\n{faults}") from error
 
 
 def _refuse_credentials(value: Any, where: tuple[str, ...]) -> None:
@@ -100,13 +134,18 @@ def _fault(fault: Any, kind: type[BaseModel]) -> str:
         return f"{where} is required and has no default."
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])
-    return f"{where} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
+    said = f"{where} is {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
+    if fault["type"] == "literal_error":
+        near = did_you_mean(str(fault["input"]), _QUOTED.findall(fault["ctx"]["expected"]))
+        return f"{said}{near or '.'}"
+    return f"{said}."
 
 
 def _known_keys(loc: tuple[int | str, ...], kind: type[BaseModel]) -> list[str]:
     model = kind
     for part in loc[:-1]:
-        annotation = model.model_fields[str(part)].annotation
+        field = model.model_fields.get(str(part))
+        annotation = field.annotation if field else None
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             return []
         model = annotation

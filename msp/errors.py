@@ -14,7 +14,8 @@
     │   └── DamagedError      an object is not as it was written; it is set aside and made anew
     ├── GenerationError       an engine or an actor failed for good
     │   └── EngineDiedError   the engine's process is of no use any more; another one may be
-    └── DropRateError         denoise dropped nearly everything
+    ├── DropRateError         denoise dropped nearly everything
+    └── ComparisonError       some cells of a comparison failed; the others are done
 
 A message says where, what was found, what is allowed and what to do.
 """
@@ -81,6 +82,10 @@ class EngineDiedError(GenerationError):
 
 class DropRateError(MSPError):
     """Denoise dropped nearly everything, so going on would waste the cluster."""
+
+
+class ComparisonError(MSPError):
+    """Some cells of a comparison failed; what the others came to is written."""
 
 
 def did_you_mean(found: str, allowed: Iterable[str]) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from msp.compare.config import load_compare_config
+from msp.compare.grid import make_grid
 from msp.config import fingerprint
 from msp.config_file import load_config
 from msp.errors import ConfigError
@@ -56,6 +58,7 @@ def test_a_missing_required_key_is_named(tmp_path: Path) -> None:
         ("cluster.min_generators=2", "pool grows from min to max"),
         ("tune.num_workers=3", "multiple of tune.num_workers"),
         ("task.name=nlupp", "task.domain is not set"),
+        ("prompts.mixture=conct", "did you mean 'concat'"),
         ("task.setting=fold20", "jsonl does not know; it has: full, few_shot"),
         ("task.setting=few_shot", "needs a number of shots"),
         ("task.name=crossner", "task.domain is not set; crossner has the domains"),
@@ -111,6 +114,9 @@ def test_only_what_defines_a_run_changes_its_fingerprint(minimal: Path) -> None:
     assert {key for key in base if base[key] != hotter[key]} == {"generate.temperature"}
 
 
-@pytest.mark.parametrize("path", [p for p in CONFIGS if p.name != "pretrain.yaml"], ids=str)
+@pytest.mark.parametrize("path", CONFIGS, ids=str)
 def test_every_config_that_ships_loads(path: Path) -> None:
-    assert load_config(path).output_uri
+    if path.stem.startswith("compare"):
+        assert make_grid(load_compare_config(path)).cells
+    elif path.name != "pretrain.yaml":
+        assert load_config(path).output_uri

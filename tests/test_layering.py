@@ -14,6 +14,7 @@ PACKAGE = ROOT / "msp"
 HEAVY = {"ray", "deepspeed"}
 LIGHT = [
     "msp.cli",
+    "msp.compare.page",
     "msp.config",
     "msp.denoise.keep",
     "msp.denoise.noise",

@@ -121,6 +121,18 @@ def check_capacity(config: RunConfig) -> None:
         console().print(f"{stage} waits for nodes: it needs {needs}", markup=False)
 
 
+def num_that_fit(config: RunConfig) -> int:
+    """Return how many such runs the cluster holds at once, each at its smallest; at least 1."""
+    has = ray.cluster_resources()
+    counts = [1e9]
+    for groups in _needs(config).values():
+        for resource in ("CPU", "GPU"):
+            need = sum(group.number * group.each.get(resource, 0.0) for group in groups)
+            if need:
+                counts.append(has.get(resource, 0.0) / need + 1e-9)
+    return max(1, int(min(counts)))
+
+
 def _needs(config: RunConfig) -> dict[str, list[Workers]]:
     cluster, tune, student = config.cluster, config.tune, config.student
     io = Workers(2, {"CPU": IO_CPUS}, f"{2 * IO_CPUS:g} for reading and writing")

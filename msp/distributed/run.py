@@ -7,13 +7,13 @@ on another machine, another cluster, or after any kill.
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from msp.config import RunConfig, fingerprint, with_absolute_paths
+from msp.config import ModelConfig, RunConfig, fingerprint, with_absolute_paths
 from msp.denoise.contamination import content_hash
 from msp.methods import make_plan
 from msp.models.lm_folder import find_folder, folder_hash
@@ -49,14 +49,9 @@ def open_checked(config: RunConfig) -> Run:
     config = with_absolute_paths(config)
     task = load_task(config.task, seed=config.seed)
     make_plan(config, task)
-    content = {"task.path": task.content_hash, "task.ontology": task.content_hash}
-    if config.denoise.decontaminate:
-        content["denoise.decontaminate"] = content_hash(config.denoise.decontaminate)
-    if config.generate.engine != "scripted":
-        content["model.name"] = folder_hash(find_folder(config.model), config.model.name)
-    store = open_run_store(config)
+    run = identified(config, task)
+    store = run.store
     check_store(store)
-    run = Run(config, task, store, fingerprint(config, content=content))
     if store.exists(layout.RUN_JSON):
         record(run)
     if not store.exists(layout.METRICS_JSON):
@@ -64,6 +59,33 @@ def open_checked(config: RunConfig) -> Run:
     for note in task.notes:
         console().print(f"note: {note}", style="yellow", markup=False)
     return run
+
+
+def lm_hash(config: ModelConfig) -> str:
+    """Return the hash of the frozen LM's weights.
+
+    Raises:
+        CheckpointError: it is not there, or is no checkpoint.
+    """
+    return folder_hash(find_folder(config), config.name)
+
+
+def identified(
+    config: RunConfig, task: TaskData, *, lm_hash: Callable[[ModelConfig], str] = lm_hash
+) -> Run:
+    """Return the run with what tells it from others; nothing of its store is contacted.
+
+    Args:
+        config: with absolute paths.
+        task: of that config.
+        lm_hash: of the frozen LM; who asks for many runs remembers it.
+    """
+    content = {"task.path": task.content_hash, "task.ontology": task.content_hash}
+    if config.denoise.decontaminate:
+        content["denoise.decontaminate"] = content_hash(config.denoise.decontaminate)
+    if config.generate.engine != "scripted":
+        content["model.name"] = lm_hash(config.model)
+    return Run(config, task, open_run_store(config), fingerprint(config, content=content))
 
 
 def _check_work(config: RunConfig, task: TaskData) -> None:

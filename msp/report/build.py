@@ -52,18 +52,18 @@ def build_report(
             output_uri=wording.redact(inputs.setting("output_uri") or store.uri),
             style=Markup(style),
             script=Markup(script),
-            style_hash=_policy_hash(style),
-            script_hash=_policy_hash(script),
+            style_hash=policy_hash(style),
+            script_hash=policy_hash(script),
         )
     )
     # A lone surrogate can come from JSON data and has no UTF-8 form.
     return page.encode("utf-8", "replace")
 
 
-def template_environment() -> Environment:
-    """Return the templates of this package, with escaping on for all of them."""
+def template_environment(package: str = "msp.report") -> Environment:
+    """Return the templates of a package, with escaping on for all of them."""
     environment = Environment(
-        loader=PackageLoader("msp.report", "."),
+        loader=PackageLoader(package, "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -147,6 +147,7 @@ def _config_yaml(inputs: ReportInputs) -> str:
     return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=88))
 
 
-def _policy_hash(text: str) -> str:
+def policy_hash(text: str) -> str:
+    """Return what a content security policy calls an inline style or script by."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"

@@ -73,7 +73,7 @@ def compare_headline(student: Any) -> list[Comparison]:
     """Return the headline metrics that either student has."""
     rows = [
         Comparison(
-            _title(name), _score(student, "seed_only", name), _score(student, "augmented", name)
+            title(name), _score(student, "seed_only", name), _score(student, "augmented", name)
         )
         for name in headline(student)
     ]
@@ -86,7 +86,8 @@ def headline(student: Any) -> Sequence[str]:
     return names if isinstance(names, list) else DEFAULT_HEADLINE
 
 
-def _title(name: str) -> str:
+def title(name: str) -> str:
+    """Return a metric's name as a person writes it."""
     return TITLES.get(name, name.replace("_", " ").capitalize())
 
 
@@ -100,7 +101,7 @@ def compare_others(student: Any) -> list[Comparison]:
     }
     return [
         Comparison(
-            _title(name),
+            title(name),
             _score(student, "seed_only", name),
             _score(student, "augmented", name),
         )

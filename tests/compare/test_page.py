@@ -1,0 +1,178 @@
+"""The table says what the figures say, and the page shows hostile names as text."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from made_up import OVERLAP, FakeComparison, config_of, figures, without_holes
+
+from msp.compare.grid import Cell, make_grid
+from msp.compare.page import build_json, build_markdown, build_page
+from msp.compare.results import SEED_ONLY, CellResult, read_result, result_of, unfinished
+from msp.compare.table import Table, make_tables
+from msp.storage.store import open_store
+
+HOSTILE = '<img src=x onerror="window.hacked=1">\u202e</script>'
+
+
+def tables_of(scores: dict[str, tuple[float, float]], **changes: object) -> Table:
+    """Return the table of cells named ``task arm seed`` with seed-only and augmented scores."""
+    grid = make_grid(config_of(**changes))
+    results = [
+        result_of(cell, figures(*scores[key]))
+        if (key := f"{cell.task} {cell.arm} {cell.seed}") in scores
+        else unfinished(cell)
+        for cell in grid.cells
+    ]
+    return make_tables(grid, results)[0]
+
+
+@pytest.fixture(scope="module")
+def page(fake: FakeComparison) -> str:
+    return build_page(fake.grid, fake.results, make_tables(fake.grid, fake.results)).decode()
+
+
+def test_gains_are_paired_within_a_cell_and_between_arms() -> None:
+    table = tables_of(
+        {
+            "one msp 13": (50.0, 54.0),
+            "one msp 16": (40.0, 42.0),
+            "one hot 13": (50.0, 51.0),
+            "one hot 16": (40.0, 43.0),
+        },
+        tasks={"one": {}},
+        baseline="hot",
+    )
+    (column,) = table.columns
+    assert table.overall is None
+    assert column.seed_only == (45.0, pytest.approx(50**0.5))
+    msp = column.entries["msp"]
+    assert (msp.mean, msp.gains) == (48.0, (4.0, 2.0))
+    assert msp.over_seed_only and msp.over_seed_only.mean == 3.0
+    assert msp.over_reference and msp.over_reference.mean == pytest.approx(1.0)
+    assert column.entries["hot"].over_reference is None
+    assert column.win and (column.win.arm, column.win.runner_up) == ("msp", "hot")
+
+
+def test_tasks_weigh_the_same_over_all_and_a_missing_one_leaves_no_mean() -> None:
+    scores = {f"one {arm} {seed}": (50.0, 52.0) for arm in ("msp", "hot") for seed in (13, 16)}
+    table = tables_of({**scores, "two msp 13": (70.0, 76.0)})
+    assert table.overall
+    msp, hot = (table.overall.entries[name] for name in ("msp", "hot"))
+    assert (msp.mean, msp.num_cells, msp.num_planned) == (64.0, 3, 4)
+    assert msp.over_seed_only and msp.over_seed_only.mean == pytest.approx(4.0)
+    assert hot.mean is None and not hot.is_whole
+
+
+def test_an_arm_with_cells_missing_does_not_win_by_it() -> None:
+    table = tables_of(
+        {"one msp 13": (50.0, 51.0), "one msp 16": (40.0, 41.0), "one hot 13": (50.0, 51.0)},
+        tasks={"one": {}},
+    )
+    assert table.columns[0].win and table.columns[0].win.arm == "msp"
+
+
+def test_where_no_method_helps_seed_only_wins() -> None:
+    table = tables_of({"one msp 13": (50.0, 49.0), "one hot 13": (50.0, 48.0)}, tasks={"one": {}})
+    assert table.columns[0].win and table.columns[0].win.arm == SEED_ONLY
+
+
+def test_the_page_names_winners_failures_and_what_the_runs_say(page: str) -> None:
+    for words in (
+        "msp is first",
+        "313 of 315 cells are done",
+        "991 off_topic",
+        OVERLAP,
+        "8 of 9 cells",
+        "could be luck",
+        "Ablations of msp",
+        "are not independent",
+    ):
+        assert words in page
+    assert 'href="cells/banking-fold-2/in_context/33.log"' in page
+
+
+def test_every_link_is_relative_and_every_done_cell_has_one(
+    page: str, fake: FakeComparison
+) -> None:
+    links = set(re.findall(r'href="([^"#]+)"', page)) - {"data:,"}
+    assert not [link for link in links if not link.startswith("cells/")]
+    done = {f"{r.key}/report.html" for r in fake.results if r.state == "done"}
+    assert done <= links
+    anchors = set(re.findall(r'href="#([^"]+)"', page))
+    assert anchors <= set(re.findall(r'id="([^"]+)"', page))
+
+
+def test_names_and_errors_reach_the_page_and_the_table_as_text(fake: FakeComparison) -> None:
+    results = [
+        replace(r, error=HOSTILE + "|x\ny") if r.state == "failed" else replace(r, notes=(HOSTILE,))
+        for r in fake.results
+    ]
+    tables = make_tables(fake.grid, results)
+    page = build_page(fake.grid, results, tables).decode()
+    assert "<img" not in page and "<script" not in page and "\u202e" not in page
+    assert "&lt;img src=x" in page and "[U+202E]" in page
+    table = build_markdown(fake.grid, results, tables).decode()
+    assert r"\<img" in table and not re.search(r"(?<!\\)<img", table)
+    assert r"\|x y |" in table
+
+
+def test_the_json_has_every_cell_and_figure(fake: FakeComparison) -> None:
+    tables = make_tables(fake.grid, fake.results)
+    found = json.loads(build_json(fake.grid, fake.results, tables))
+    assert len(found["cells"]) == 315
+    failed = [cell for cell in found["cells"] if cell["state"] == "failed"]
+    assert [cell["report"] for cell in failed] == [None]
+    entry = found["tables"][0]["columns"][0]["entries"]["msp"]
+    assert entry["over_seed_only"]["num_pairs"] == len(entry["gains"]) == 9
+    assert found["arms"][5]["overrides"]["denoise.num_kept_per_unit"].startswith("= generate.")
+
+
+def test_a_comparison_that_has_done_nothing_says_so(fake: FakeComparison) -> None:
+    nothing = [unfinished(cell) for cell in fake.grid.cells]
+    page = build_page(fake.grid, nothing, make_tables(fake.grid, nothing)).decode()
+    assert "No cell is done yet" in page and "315 not run yet" in page
+    assert "no cell is done" in build_markdown(fake.grid, nothing, []).decode().lower()
+
+
+def test_a_task_without_any_score_stays_in_sight(fake: FakeComparison) -> None:
+    cells = {cell.name: cell for cell in fake.grid.cells}
+    results = [
+        unfinished(cells[r.name], "no room") if r.task == "reminder" else r for r in fake.results
+    ]
+    tables = make_tables(fake.grid, results)
+    assert [column.name for column in tables[0].columns] == ["hotels", "banking", "reminder"]
+    assert tables[0].overall and tables[0].overall.name == "2 of 3 tasks"
+    page = build_page(fake.grid, results, tables).decode()
+    assert "no score yet" in page and "Over 2 of 3 tasks msp is first" in page
+
+
+def test_a_whole_comparison_speaks_of_no_hole(fake: FakeComparison) -> None:
+    whole = without_holes(fake)
+    page = build_page(whole.grid, whole.results, make_tables(whole.grid, whole.results)).decode()
+    assert "cells are done" not in page and 'id="failed"' not in page
+
+
+def test_few_pairs_are_said_to_be_too_few() -> None:
+    grid = make_grid(config_of(tasks={"one": {}}))
+    results = [result_of(cell, figures(50.0, 56.0)) for cell in grid.cells]
+    page = build_page(grid, results, make_tables(grid, results)).decode()
+    assert "so few pairs cannot make any difference sure" in page
+    assert "no p below 0.50 can come out of so few" in page
+
+
+def test_a_cell_is_done_where_its_metrics_are_whole(tmp_path) -> None:
+    store = open_store(str(tmp_path))
+    cell: Cell = make_grid(config_of()).cells[0]
+
+    def found() -> CellResult:
+        return read_result(store, cell)
+
+    assert found().state == "missing"
+    store.write(f"{cell.key}/metrics.json", b'{"half": ')
+    assert found().state == "missing"
+    store.write(f"{cell.key}/metrics.json", json.dumps(figures(50.0, 53.0)).encode())
+    assert found().state == "done" and found().augmented["micro_f1"].mean == 53.0
