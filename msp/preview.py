@@ -18,9 +18,9 @@ from msp.methods import make_plan
 from msp.methods.writing import UnitWriter
 from msp.progress import console
 from msp.records import Candidate, Unit
+from msp.review.gold import load_reviewed_task
 from msp.storage import layout
 from msp.storage.store import open_run_store
-from msp.tasks import load_task
 from msp.tasks.base import TaskData
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def preview_run(config: RunConfig, num_candidates: int) -> dict[str, Any]:
         UserError: the config cannot work; see :func:`msp.distributed.run.open_checked`.
     """
     config = with_absolute_paths(config)
-    task = load_task(config.task, seed=config.seed)
+    task = load_reviewed_task(config)
     units = _spread_units(config, task, num_candidates)
     writer, prompts = _writer(config, task)
     judged = make_scorer(config, task).judge(units, writer.write(units))
