@@ -100,9 +100,7 @@ def last_word(decisions: Iterable[Decision]) -> Decision | None:
     """
     made = list(decisions)
     undone = {(d.session, d.undoes) for d in made if d.verdict == "undone"}
-    standing = [
-        d for d in made if d.verdict != "undone" and (d.session, d.number) not in undone
-    ]
+    standing = [d for d in made if d.verdict != "undone" and (d.session, d.number) not in undone]
     return max(standing, key=lambda d: (d.time, d.session, d.number), default=None)
 
 
@@ -134,7 +132,7 @@ class DecisionLog:
                     self._add(found)
 
     def add(self, decision: Decision) -> Decision:
-        """Return the decision as it is in the store, whose time is after all known of the candidate.
+        """Return the decision as it is in the store, later than all known of its candidate.
 
         A page that did not hear the answer sends the same again; then what is there stands.
 

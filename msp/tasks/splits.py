@@ -82,7 +82,9 @@ def build_task(
     if not dev:
         seeds, dev = hold_out(seeds, parts.dev_fraction, seed=seed, purpose="dev")
     held = (*dev, *parts.test)
-    others, other_note = without_texts_of(parts.others, held, "examples of other domains", "dev or test")
+    others, other_note = without_texts_of(
+        parts.others, held, "examples of other domains", "dev or test"
+    )
     notes = (*parts.notes, dev_note, test_note, seed_note, other_note)
     splits = (seeds, dev, parts.test, *([others] if others else []))
     return TaskData(
