@@ -21,6 +21,8 @@ LIGHT = [
     "msp.errors",
     "msp.metrics.diversity",
     "msp.records",
+    "msp.review.gold",
+    "msp.review.serve",
     "msp.status",
     "msp.storage.store",
     "msp.tasks",

@@ -16,6 +16,7 @@
   let only = null; // the attribute that is looked at alone
   let items = [];
   let at = 0;
+  let aside = []; // handed out, but of other attributes than the one that is looked at
   let fetching = false;
   let exhausted = false;
   let number = 0; // of the next decision in this session
@@ -107,6 +108,7 @@
 
   const said = (item) => item.decisions.at(-1);
   const current = () => items[at];
+  const namesOf = (item) => new Set([...item.attributes, ...item.values.map(([name]) => name)]);
 
   function remember(item, verdict) {
     const decision = { item, verdict, number: number++ };
@@ -129,11 +131,17 @@
     send("/decide", { session: run.session, number: decision.number, id: item.id, verdict })
       .catch((error) => {
         forget(decision);
-        trouble(`Not stored: \u201c${item.text.slice(0, 60)}\u201d: ${error.message}`);
+        notice(`Not stored: \u201c${item.text.slice(0, 60)}\u201d: ${error.message}`);
         show();
       });
     sayLast(verdict, item);
-    step(1);
+    goOn();
+  }
+
+  // To the next that waits for a decision, past those that a reviewer came back over.
+  function goOn() {
+    const next = items.findIndex((item, place) => place > at && !said(item) && !item.skipped);
+    step((next < 0 ? items.length : next) - at);
   }
 
   function undo() {
@@ -141,7 +149,7 @@
     if (!last) return sayLast("nothing to undo in this visit", null);
     forget(last);
     const body = { session: run.session, number: number++, id: last.item.id, undoes: last.number };
-    send("/undo", body).catch((error) => trouble(`Not undone: ${error.message}`));
+    send("/undo", body).catch((error) => notice(`Not undone: ${error.message}`));
     sayLast(`undone: ${last.verdict}`, last.item);
     const place = items.indexOf(last.item);
     if (place < 0) items.splice(at, 0, last.item);
@@ -152,9 +160,10 @@
   function skip() {
     const item = current();
     if (!item) return;
+    item.skipped = true;
     call("/skip", { session: run.session, id: item.id }).catch((error) => trouble(error.message));
     sayLast("skipped", item);
-    step(1);
+    goOn();
   }
 
   function step(by) {
@@ -166,8 +175,12 @@
   function look(name) {
     if (only === name) return;
     only = name;
-    items = items.slice(0, at).filter(said);
+    const open = [...items.filter((item) => !said(item)), ...aside];
+    items = items.filter(said);
     at = items.length;
+    const fits = (item) => !item.skipped && (only === null || namesOf(item).has(only));
+    items.push(...open.filter(fits));
+    aside = open.filter((item) => !fits(item));
     exhausted = false;
     show();
     fill();
@@ -195,6 +208,7 @@
   function show() {
     const item = current();
     card.className = item && said(item) ? said(item).verdict : "";
+    card.classList.toggle("editing", !editor.hidden);
     actions.hidden = !editor.hidden;
     if (!item) {
       const words_ = fetching || !run ? "One moment \u2026"
@@ -252,7 +266,7 @@
 
   function showAttributes() {
     const item = current();
-    const now = new Set(item ? [...item.attributes, ...item.values.map(([name]) => name)] : []);
+    const now = item ? namesOf(item) : new Set();
     for (const [name, score, decided, of] of [[null, null, null, null], ...progress.attributes]) {
       if (!rows.has(name)) rows.set(name, attributeRow(name, score));
       const row = rows.get(name);
@@ -291,10 +305,16 @@
     $("trouble").textContent = message;
   }
 
+  function notice(message) {
+    $("notice").hidden = !message;
+    $("notice").textContent = message;
+  }
+
   // ---- corrections
 
   let labels = []; // {name, value}: a value for what stands in the text, null for a label alone
   let best = 0;
+  let saving = false;
 
   function edit() {
     const item = current();
@@ -395,6 +415,8 @@
   async function save() {
     const item = current();
     const body = correction();
+    if (saving) return;
+    saving = true;
     const decision = remember(item, "corrected");
     try {
       await send("/decide", { session: run.session, number: decision.number, id: item.id, verdict: "corrected", correction: body });
@@ -402,10 +424,12 @@
       forget(decision);
       $("fault").textContent = error.message;
       return;
+    } finally {
+      saving = false;
     }
     sayLast("corrected", { text: body.text });
     closeEditor();
-    step(1);
+    goOn();
   }
 
   editor.addEventListener("submit", (event) => { event.preventDefault(); save(); });
@@ -464,7 +488,7 @@
     }
     attributes = new Map(run.attributes.map((attribute) => [attribute.name, attribute]));
     $("run").replaceChildren(...visible(run.run));
-    if (run.notes.length) trouble(run.notes.join(" "));
+    notice(run.notes.join(" "));
     await fill();
     card.focus();
   }

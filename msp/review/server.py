@@ -15,7 +15,7 @@ from msp.errors import MSPError, UserError
 from msp.review.desk import Desk, RequestError
 from msp.review.door import LOOPBACK, Door, RefusedError
 
-MAX_BODY_BYTES = 1 << 18
+MAX_BODY_BYTES = 1 << 20
 _SILENCE_SECONDS = 60
 _FILES = {
     "/": ("msp.review", "review.html", "text/html"),
