@@ -29,7 +29,7 @@ from msp.storage.store import ObjectStore, open_store
 
 SESSIONS = ("a" * 16, "b" * 16)
 EXAMPLE = Example(
-    "7", "hello \ud83d\ude00 \u202e", ("greet", "ask"), {"time": ("6 pm",)}, "desk", "t"
+    "7", "hello \U0001f600 \u202e", ("greet", "ask"), {"time": ("6 pm",)}, "desk", "t"
 )
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -134,10 +134,10 @@ def test_a_damaged_decision_is_named_and_counts_for_nothing(store: ObjectStore, 
 )
 def test_what_is_no_decision_is_never_stored(store: ObjectStore, fault: dict[str, object]) -> None:
     with pytest.raises((ValueError, StorageError)):
-        DecisionLog(store).add(decision(7, "accepted", SESSIONS[0], 0, **fault))
+        DecisionLog(store).add(replace(decision(7, "accepted", SESSIONS[0], 0), **fault))
     assert list(store.list()) == []
 
 
 def test_an_object_that_is_no_decision_is_damaged() -> None:
-    with pytest.raises(DamagedError, match="thing.json"):
+    with pytest.raises(DamagedError, match=r"thing\.json"):
         parse_decision(b'{"candidate_id": 1}', "thing.json")
