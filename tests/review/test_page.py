@@ -1,4 +1,4 @@
-"""The page in the real browser: keys, hostile text, two people, and 100 decisions into a next run."""
+"""The page in the real browser: keys, hostile text, two people, 100 decisions into a next run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server: who gets in, what it says of itself, and that a kill loses nothing it acknowledged."""
+"""The server: who gets in, what it says of itself, and what a kill leaves."""
 
 from __future__ import annotations
 
