@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 from msp.errors import ConfigError
@@ -15,7 +16,7 @@ from msp.review.server import ReviewServer
 def review_run(
     output_uri: str, *, port: int = 0, endpoint_url: str | None = None
 ) -> dict[str, Any]:
-    """Return what was decided, once the person has ended the server with Ctrl-C.
+    """Return what was decided, once the person has ended the server, by Ctrl-C or SIGTERM.
 
     Args:
         output_uri: where a finished run is.
@@ -41,11 +42,14 @@ def review_run(
         "open it in a browser on this machine; every decision is stored at once; Ctrl-C ends",
         markup=False,
     )
-    with server:
-        try:
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with server:
             server.serve_forever()
-        except KeyboardInterrupt:
-            out.print()
+    except KeyboardInterrupt:
+        out.print()
+    finally:
+        signal.signal(signal.SIGTERM, before)
     summary = desk.summary()
     out.print(_words(summary), markup=False)
     return {"output_uri": run.store.uri, **summary}

@@ -194,7 +194,13 @@ def start(run: Path, *options: str) -> tuple[subprocess.Popen[str], Client]:
     """Start ``msp review`` and come in."""
     command = [sys.executable, "-m", "msp.cli", "review", str(run), *options]
     running = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=_env()
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=_env(),
+        # Where the suite runs in the background, its children would inherit a deaf ear.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert running.stderr is not None
     for line in running.stderr:
@@ -208,7 +214,10 @@ def _env() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "COLUMNS": "500"}
 
 
-def test_interrupted_it_ends_well_and_says_what_was_decided(reviewed: Path) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_ends_well_and_says_what_was_decided(
+    reviewed: Path, end: signal.Signals
+) -> None:
     running, client = start(reviewed)
     session = client.call("/start")["session"]
     shown = client.call("/next", session=session, num=3)["candidates"]
@@ -216,7 +225,7 @@ def test_interrupted_it_ends_well_and_says_what_was_decided(reviewed: Path) -> N
         client.call(
             "/decide", session=session, number=number, id=shown[number]["id"], verdict=verdict
         )
-    running.send_signal(signal.SIGINT)
+    running.send_signal(end)
     out, err = running.communicate(timeout=60)
     assert running.returncode == 0, err
     assert json.loads(out.splitlines()[-1]) == {
