@@ -122,6 +122,18 @@ def status(
 
 
 @app.command()
+def review(
+    output_uri: OutputUri,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="of 127.0.0.1; 0 for any")] = 0,
+    endpoint_url: Annotated[str | None, typer.Option(help="S3 endpoint (MinIO, Ceph, R2)")] = None,
+) -> None:
+    """Let a person accept, reject and correct a finished run's candidates, in a browser here."""
+    from msp.review.serve import review_run
+
+    _print({"stage": "review", **review_run(output_uri, port=port, endpoint_url=endpoint_url)})
+
+
+@app.command()
 def submit(
     config: ConfigPath,
     address: Annotated[str, typer.Option(help="the cluster's job server, http://HOST:8265")],

@@ -77,6 +77,11 @@ class RunConfig(Section):
                 "generate.units_per_seed_example and novel_units_per_seed_example are both 0, "
                 "which plans nothing; raise one."
             )
+        if _absolute_uri(self.output_uri) in map(_absolute_uri, self.task.reviewed):
+            raise ValueError(
+                f"task.reviewed names {self.output_uri}, which is this run's own output_uri; what "
+                "people decide on a run counts in the next one, so give that another output_uri."
+            )
         self._check_quota()
         self._check_source()
         self._check_engine()
@@ -203,6 +208,10 @@ def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _absolute_uri(uri: str) -> str:
+    return uri.rstrip("/") if "://" in uri else str(Path(uri).expanduser().resolve())
+
+
 def with_absolute_paths(config: RunConfig) -> RunConfig:
     """Return the config with its local paths made absolute, since workers have other folders."""
 
@@ -211,16 +220,14 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
         return str(path.resolve()) if path.exists() else name
 
     task, model, prompts = config.task, config.model, config.prompts
-    output_uri = config.output_uri
-    if "://" not in output_uri:
-        output_uri = str(Path(output_uri).expanduser().resolve())
     return config.model_copy(
         update={
-            "output_uri": output_uri,
+            "output_uri": _absolute_uri(config.output_uri),
             "task": task.model_copy(
                 update={
                     "path": absolute(task.path),
                     "ontology": task.ontology and absolute(task.ontology),
+                    "reviewed": [_absolute_uri(uri) for uri in task.reviewed],
                 }
             ),
             "model": model.model_copy(update={"name": absolute(model.name)}),

@@ -77,6 +77,11 @@ class TaskConfig(Section):
         0.2,
         description="share of the training part held out as dev where the data names no dev split",
     )
+    reviewed: list[str] = Field(
+        [],
+        description="outputs of runs whose reviewers' decisions count (msp review): accepted and "
+        "corrected candidates join the seed examples, rejected ones are not kept again",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> TaskConfig:

@@ -39,6 +39,7 @@ def make_scorer(
         task.seeds,
         labeller=labeller,
         evaluation=evaluation,
+        rejected=task.rejected,
         target_of=_target_of(task),
         labelled_words=LabelledWords(s.target or "" for s in task.seeds) if labels_words else None,
     )

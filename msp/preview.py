@@ -17,9 +17,9 @@ from msp.judging import make_scorer
 from msp.methods import Opening, find_method, make_plan
 from msp.progress import console
 from msp.records import Candidate, Unit
+from msp.review.gold import load_reviewed_task
 from msp.storage import layout
 from msp.storage.store import ObjectStore, open_run_store
-from msp.tasks import load_task
 from msp.tasks.base import TaskData
 
 # Two of a unit's candidates show how much they differ, and leave room for more units.
@@ -36,7 +36,7 @@ def preview_run(config: RunConfig, num_candidates: int) -> dict[str, Any]:
         UserError: the config cannot work; see :func:`msp.distributed.run.open_checked`.
     """
     config = with_absolute_paths(config)
-    task = load_task(config.task, seed=config.seed)
+    task = load_reviewed_task(config)
     units = _spread_units(config, task, num_candidates)
     store = open_run_store(config)
     prompts = _state_of_prompts(config, store)

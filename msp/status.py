@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
-from msp.errors import DamagedError, StorageError
+from msp.errors import DamagedError
 from msp.progress import console
 from msp.storage import layout
 from msp.storage.damage import read_json
-from msp.storage.holder import Holder, parse_holder
+from msp.storage.lease import live_holder
 from msp.storage.node_hours import read_node_hours
 from msp.storage.store import ObjectStore, open_store
 
@@ -43,7 +42,7 @@ def run_status(output_uri: str, *, endpoint_url: str | None = None) -> dict[str,
     used: dict[str, Any] = {}
     with suppress(DamagedError):
         used = read_node_hours(store)
-    holder, stage = _holder(store), _stage(store)
+    holder, stage = live_holder(store), _stage(store)
     status = {
         "output_uri": output_uri,
         "stage": stage,
@@ -82,17 +81,6 @@ def _seconds_left(stage: str, stages: Mapping[str, Mapping[str, Any]]) -> float 
     if not (done and planned and seconds):
         return None
     return round(float(seconds / done * max(0, planned - done)), 1)
-
-
-def _holder(store: ObjectStore) -> Holder | None:
-    """Return who runs it now, by the lease that a live run renews."""
-    try:
-        if not store.exists(layout.HOLDER_JSON):
-            return None
-        holder = parse_holder(store.read(layout.HOLDER_JSON))
-    except StorageError:  # released since
-        return None
-    return holder if holder and datetime.fromisoformat(holder.expires) > datetime.now(UTC) else None
 
 
 def _stage(store: ObjectStore) -> str:

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = "run tune generate train evaluate report preview estimate compare status submit".split()
+COMMANDS = (
+    "run tune generate train evaluate report preview estimate compare status review submit"
+).split()
 
 
 def msp(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -22,6 +22,8 @@ LIGHT = [
     "msp.errors",
     "msp.metrics.diversity",
     "msp.records",
+    "msp.review.gold",
+    "msp.review.serve",
     "msp.status",
     "msp.storage.store",
     "msp.tasks",

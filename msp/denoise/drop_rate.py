@@ -14,6 +14,7 @@ _ADVICE = {
     "copy_of_exemplar": "raise generate.temperature or lower prompts.num_exemplars",
     "copy_of_seed": "raise generate.temperature or lower tune.num_epochs",
     "contaminated": "look whether denoise.decontaminate names the right files",
+    "rejected_by_reviewer": "raise generate.temperature, so that other texts come",
     "duplicate_in_unit": "raise generate.temperature or lower generate.num_candidates_per_unit",
     "unplaced_value": "lower generate.temperature or name a larger model.name",
     "missing_value": "set denoise.require_values to false or name a larger model.name",

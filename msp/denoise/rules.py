@@ -33,6 +33,7 @@ class UnitTexts:
         seeds: of every seed example.
         values: the asked slot values, see :func:`normalise_value`; empty where none is required.
         evaluation: of dev and test examples and of further evaluation files.
+        rejected: of the texts that reviewers rejected.
         accepted: of the unit's earlier candidates that no lexical rule dropped; it grows.
     """
 
@@ -40,6 +41,7 @@ class UnitTexts:
     seeds: Collection[str]
     values: Sequence[str]
     evaluation: EvaluationTexts | None = None
+    rejected: Collection[str] = ()
     accepted: set[str] = field(default_factory=set)
 
 
@@ -88,6 +90,11 @@ def is_contaminated(text: str, texts: UnitTexts) -> bool:
     return texts.evaluation is not None and texts.evaluation.contaminate(normalise(text))
 
 
+def is_rejected_by_reviewer(text: str, texts: UnitTexts) -> bool:
+    """Say whether a person has rejected a text that says the same (``task.reviewed``)."""
+    return normalise(text) in texts.rejected
+
+
 def is_duplicate_in_unit(text: str, texts: UnitTexts) -> bool:
     """Say whether an earlier candidate of the unit says the same and was not dropped so far."""
     return normalise(text) in texts.accepted
@@ -104,6 +111,7 @@ RULES: Mapping[str, Callable[[str, UnitTexts], bool]] = {
     "copy_of_exemplar": is_copy_of_exemplar,
     "copy_of_seed": is_copy_of_seed,
     "contaminated": is_contaminated,
+    "rejected_by_reviewer": is_rejected_by_reviewer,
     "duplicate_in_unit": is_duplicate_in_unit,
     "missing_value": has_missing_value,
 }
@@ -116,6 +124,7 @@ def lexical_reasons(
     seed_texts: Collection[str],
     require_values: bool,
     evaluation: EvaluationTexts | None = None,
+    rejected: Collection[str] = (),
 ) -> list[str | None]:
     """Return each candidate's reason to be dropped, or None where no lexical rule fires.
 
@@ -125,6 +134,7 @@ def lexical_reasons(
         seed_texts: every seed example's text, normalised.
         require_values: whether asked slot values must occur.
         evaluation: what no candidate may hold.
+        rejected: texts that reviewers rejected, normalised.
     """
     values = [v for found in unit.constraint.values.values() for v in found]
     compared = UnitTexts(
@@ -132,6 +142,7 @@ def lexical_reasons(
         seeds=seed_texts,
         values=[normalise_value(v) for v in values] if require_values else [],
         evaluation=evaluation,
+        rejected=rejected,
     )
     reasons = []
     for text in texts:

@@ -82,6 +82,7 @@ class UnitScorer:
         seeds: the seed examples that the units were planned from.
         labeller: asked for its agreement where ``disagreement_weight`` is not 0.
         evaluation: texts that no candidate may hold.
+        rejected: texts that reviewers rejected.
         target_of: what the student learns from a text, or None where it cannot be labelled.
         labelled_words: of the seed examples, where words are what is labelled.
     """
@@ -94,6 +95,7 @@ class UnitScorer:
         *,
         labeller: Labeller | None = None,
         evaluation: EvaluationTexts | None = None,
+        rejected: Sequence[str] = (),
         target_of: TargetOf = labels_as_target,
         labelled_words: LabelledWords | None = None,
     ) -> None:
@@ -101,6 +103,7 @@ class UnitScorer:
         assert encoder is not None or not config.needs_encoder
         self._labeller = labeller
         self._evaluation = evaluation
+        self._rejected = frozenset(map(normalise, rejected))
         self._target_of = target_of
         self._labelled_words = labelled_words
         self._config = config
@@ -129,6 +132,7 @@ class UnitScorer:
                 seed_texts=self._seed_texts,
                 require_values=self._config.require_values,
                 evaluation=self._evaluation,
+                rejected=self._rejected,
             )
             for unit, made in zip(units, generated, strict=True)
         ]

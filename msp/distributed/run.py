@@ -18,13 +18,13 @@ from msp.denoise.contamination import content_hash
 from msp.methods import make_plan
 from msp.models.lm_folder import find_folder, folder_hash
 from msp.progress import console
+from msp.review.gold import load_reviewed_task
 from msp.storage import layout
 from msp.storage.damage import mending, read_json
 from msp.storage.lease import held
 from msp.storage.run_record import open_run
 from msp.storage.stage_times import add_stage_seconds, process_seconds
 from msp.storage.store import ObjectStore, check_store, open_run_store
-from msp.tasks import load_task
 from msp.tasks.base import TaskData
 
 _PACKAGES = ("msp", "ray", "torch", "transformers", "deepspeed", "datasets", "pyarrow")
@@ -47,7 +47,7 @@ def open_checked(config: RunConfig) -> Run:
         UserError: something that the user has to mend; nothing was written.
     """
     config = with_absolute_paths(config)
-    task = load_task(config.task, seed=config.seed)
+    task = load_reviewed_task(config)
     make_plan(config, task)
     run = identified(config, task)
     store = run.store
@@ -81,6 +81,8 @@ def identified(
         lm_hash: of the frozen LM; who asks for many runs remembers it.
     """
     content = {"task.path": task.content_hash, "task.ontology": task.content_hash}
+    if config.task.reviewed:
+        content["task.reviewed"] = task.reviewed_hash
     if config.denoise.decontaminate:
         content["denoise.decontaminate"] = content_hash(config.denoise.decontaminate)
     if config.generate.engine != "scripted":

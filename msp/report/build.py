@@ -43,7 +43,10 @@ def build_report(
     if summary is None:
         summary = summarise_run(store, inputs.seeds, seed=inputs.setting("seed") or DEFAULT_SEED)
     package = files("msp.report")
-    style, script = ((package / name).read_text("utf-8") for name in ("report.css", "report.js"))
+    style, script = (
+        "".join((package / name).read_text("utf-8") for name in names)
+        for names in (("palette.css", "report.css"), ("shown_text.js", "report.js"))
+    )
     page = (
         template_environment()
         .get_template("report.html.j2")

@@ -41,6 +41,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "Evaluation text",
         "It says what a dev, test or other evaluation text says, or thirteen words of one.",
     ),
+    "rejected_by_reviewer": (
+        "Rejected by a reviewer",
+        "A person has rejected a text that says the same (task.reviewed).",
+    ),
     "duplicate": (
         "Duplicate in the run",
         "An earlier candidate of the run says the same, or nearly (denoise.duplicates).",

@@ -31,8 +31,14 @@ _NUM_THREADS = 8
 # Damage that comes back as often as this is the disk's, and no making again helps.
 _MAX_MENDS = 3
 # run.json says which run this is and cannot be made again; a lease is looked after by its holder;
-# students are judged by their own stage.
-_NOT_OURS = (layout.RUN_JSON, layout.HOLDER_JSON, layout.DAMAGED_PREFIX, layout.STUDENT_PREFIX)
+# students are judged by their own stage; what a person decided is named by who reads it.
+_NOT_OURS = (
+    layout.RUN_JSON,
+    layout.HOLDER_JSON,
+    layout.DAMAGED_PREFIX,
+    layout.STUDENT_PREFIX,
+    layout.REVIEW_PREFIX,
+)
 _DUPLICATES = re.compile(r"(duplicates/round-\d+)-.*\.parquet")
 
 

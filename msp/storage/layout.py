@@ -10,6 +10,7 @@
     synthetic/round-000-shard-0000012.parquet   the kept ones; README.md; manifest.json, last
     student/seed_only/, student/augmented/
     metrics.json, report.html
+    state/review/00...7-5f...a1-000003.json     a person's decision on a candidate, written once
     state/                                      what resume needs and readers do not
 """
 
@@ -43,6 +44,8 @@ SELECTION_JSON = "state/selection.json"
 # What all candidates come to: counts and a sample; written before the manifest.
 SUMMARY_JSON = "state/summary.json"
 NODES_JSON = "state/nodes.json"
+# What people said of candidates; unlike all else here it cannot be made again.
+REVIEW_PREFIX = "state/review/"
 
 # Shards whose duplicates lie in one object.
 SHARDS_PER_BLOCK = 1024
@@ -118,6 +121,11 @@ def tune_state_key(name: str) -> str:
 def progress_key(stage: str) -> str:
     """Return where a stage writes how far it is, for ``msp status``."""
     return f"{STATE_PREFIX}progress/{stage}.json"
+
+
+def decision_key(candidate_id: int, session: str, number: int) -> str:
+    """Return where a decision on a candidate is: the reviewer's session and its count in it."""
+    return f"{REVIEW_PREFIX}{candidate_id:020d}-{session}-{number:06d}.json"
 
 
 def damaged_key(key: str, digest: str) -> str:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from msp.errors import HeldError, StorageError
 from msp.progress import console
@@ -66,6 +67,14 @@ def held(store: ObjectStore, *, terms: Terms | None = None) -> Iterator[None]:
         raise StorageError(lease.lost) from error
     finally:
         signal.signal(_WAKE, before)
+
+
+def live_holder(store: ObjectStore) -> Holder | None:
+    """Return who writes to the run now, without touching its lease; None where nobody does."""
+    holder = _holder(store)[1]
+    if holder is None or (holder.is_here and not holder.is_alive_here):
+        return None
+    return holder if datetime.fromisoformat(holder.expires) > datetime.now(UTC) else None
 
 
 class _HoldLost(BaseException):

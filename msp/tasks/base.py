@@ -34,6 +34,8 @@ class TaskData:
         tags: of tagging: the labels that stand over words, slots or entity types.
         source: labelled examples of other domains; prompts and students learn from them, too,
             but nothing is generated for them.
+        rejected: texts that reviewers of earlier runs rejected; none is kept again.
+        reviewed_hash: SHA-256 (hex) over what reviewers decided, where it counts; else empty.
     """
 
     ontology: Ontology
@@ -46,6 +48,8 @@ class TaskData:
     kind: Kind = "multilabel"
     tags: tuple[str, ...] = ()
     source: tuple[Example, ...] = ()
+    rejected: tuple[str, ...] = ()
+    reviewed_hash: str = ""
 
     @property
     def labelled(self) -> tuple[Example, ...]:

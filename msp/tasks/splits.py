@@ -66,9 +66,9 @@ def build_task(
             f"task.dev_fraction is {config.dev_fraction}, which leaves no seed example; "
             "hold out less, such as 0.2."
         )
-    dev, dev_note = _without(parts.dev, parts.test, "dev examples", "test")
-    training, test_note = _without(parts.training, parts.test, "seed examples", "test")
-    seeds, seed_note = _without(training, dev, "seed examples", "dev")
+    dev, dev_note = without_texts_of(parts.dev, parts.test, "dev examples", "test")
+    training, test_note = without_texts_of(parts.training, parts.test, "seed examples", "test")
+    seeds, seed_note = without_texts_of(training, dev, "seed examples", "dev")
     for split, name in ((seeds, "seed"), (parts.test, "test")):
         if not split:
             raise TaskDataError(
@@ -82,7 +82,9 @@ def build_task(
     if not dev:
         seeds, dev = hold_out(seeds, parts.dev_fraction, seed=seed, purpose="dev")
     held = (*dev, *parts.test)
-    others, other_note = _without(parts.others, held, "examples of other domains", "dev or test")
+    others, other_note = without_texts_of(
+        parts.others, held, "examples of other domains", "dev or test"
+    )
     notes = (*parts.notes, dev_note, test_note, seed_note, other_note)
     splits = (seeds, dev, parts.test, *([others] if others else []))
     return TaskData(
@@ -92,7 +94,7 @@ def build_task(
         dev=dev,
         test=tuple(parts.test),
         content_hash=content_hash(ontology, *splits),
-        notes=tuple(note for note in (*notes, *_gaps(ontology, seeds, dev)) if note),
+        notes=tuple(note for note in (*notes, *gaps(ontology, seeds, dev)) if note),
         kind=parts.kind,
         tags=parts.tags,
         source=others,
@@ -139,7 +141,7 @@ def _in_words(note: str) -> str:
     return f" ({note.rstrip('.')})" if note else ""
 
 
-def _without(
+def without_texts_of(
     examples: Sequence[Example], others: Sequence[Example], noun: str, other: str
 ) -> tuple[tuple[Example, ...], str]:
     """Return the examples whose text is not among the others, and a note on the rest."""
@@ -154,7 +156,8 @@ def _without(
     )
 
 
-def _gaps(ontology: Ontology, seeds: Sequence[Example], dev: Sequence[Example]) -> list[str]:
+def gaps(ontology: Ontology, seeds: Sequence[Example], dev: Sequence[Example]) -> list[str]:
+    """Return notes on what a student of these examples cannot learn or choose by."""
     carried = {name for example in seeds for name in names_of(example)}
     missing = [attribute.name for attribute in ontology.all if attribute.name not in carried]
     notes = []

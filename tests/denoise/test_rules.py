@@ -14,10 +14,15 @@ HIDDEN = Example("s2", "is there a spa", ("spa",))
 SEED_TEXTS = frozenset(normalise(e.text) for e in (SEED, SHOWN, HIDDEN))
 
 
+REJECTED = frozenset([normalise("Bring me the lobby.")])
+
+
 def reasons(texts: list[str], *, require_values: bool = True, **values: tuple[str, ...]):
     constraint = Constraint(("how",), values, "hotels")
     unit = Unit(7, 0, "msp", "s0", constraint, (SHOWN, SEED), len(texts), 1)
-    return lexical_reasons(unit, texts, seed_texts=SEED_TEXTS, require_values=require_values)
+    return lexical_reasons(
+        unit, texts, seed_texts=SEED_TEXTS, require_values=require_values, rejected=REJECTED
+    )
 
 
 def test_a_good_text_passes_every_rule() -> None:
@@ -36,6 +41,11 @@ def test_a_repeated_exemplar_and_a_repeated_seed_example_are_told_apart() -> Non
 def test_a_copy_in_full_width_letters_is_still_a_copy() -> None:
     full_width = "".join(chr(ord(c) + 0xFEE0) if c > " " else c for c in "is there a spa")
     assert reasons([full_width]) == ["copy_of_seed"]
+
+
+def test_what_a_reviewer_rejected_is_dropped_in_every_form_of_it() -> None:
+    texts = ["bring me  the LOBBY", "bring me the lobby chair"]
+    assert reasons(texts) == ["rejected_by_reviewer", None]
 
 
 def test_the_second_of_two_equal_candidates_is_the_duplicate() -> None:

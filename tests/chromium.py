@@ -1,9 +1,9 @@
-"""Debian's headless browser, for what a person sees of a page."""
+"""The real headless browser, for every test that needs one; import the fixture and the marks."""
 
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +13,8 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --disable-dev-shm-usage"
 )
-NEEDS_BROWSER = [
+
+NEEDS_CHROMIUM = [
     pytest.mark.browser,
     pytest.mark.skipif(
         not (CHROMIUM and DRIVER),
@@ -22,17 +23,20 @@ NEEDS_BROWSER = [
 ]
 
 
-def start_browser(profile: Path) -> Any:
-    """Return a headless browser with an empty profile; ``quit`` ends it."""
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser with a profile of its own, which logs its console and its requests."""
     from selenium import webdriver
     from selenium.webdriver.chrome.service import Service
 
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
-    for flag in [*FLAGS.split(), f"--user-data-dir={profile}"]:
+    for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    return webdriver.Chrome(options=options, service=Service(DRIVER))
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
 
 
 def resize(browser: Any, width: int) -> None:
