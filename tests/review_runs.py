@@ -77,7 +77,7 @@ def make_run(config: RunConfig) -> ObjectStore:
     """Make all candidates of a run in this process, by the steps that Ray runs elsewhere."""
     task = load_reviewed_task(config)
     shards = num_shards(make_plan(config, task).num_units, config.generate.units_per_shard)
-    plan = first_round(config, None)
+    plan = first_round(config, {})
     steps = [ShardGenerator(config, task, plan), ShardJudge(config, task, plan), ShardSink(config)]
     table = pa.table({"shard": list(range(shards))})
     for step in steps:

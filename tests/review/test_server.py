@@ -145,10 +145,9 @@ def test_every_answer_forbids_foreign_scripts_frames_and_caches(client: Client) 
 def test_only_loopback_can_be_asked_for(server: ReviewServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
     assert set(inspect.signature(ReviewServer).parameters) == {"desk", "port"}
-    for address in ("127.0.0.2", socket.gethostbyname(socket.gethostname())):
-        if address != "127.0.0.1":
-            with pytest.raises(OSError), socket.create_connection((address, server.door.port), 5):
-                pass
+    # Another address of the same machine: what listens on all of them would answer.
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.2", server.door.port), 5):
+        pass
 
 
 def test_secrets_are_compared_whole_and_are_not_in_what_is_printed() -> None:
