@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from msp.config import RunConfig, fingerprint
 from msp.distributed.shards import ShardGenerator, ShardJudge, ShardSink
-from msp.methods import RoundPlan, make_plan
+from msp.methods import first_round, make_plan
 from msp.methods.base import num_shards
 from msp.records import CANDIDATES_SCHEMA, Candidate, Constraint, Unit, unit_row
 from msp.review.desk import Desk
@@ -77,7 +77,7 @@ def make_run(config: RunConfig) -> ObjectStore:
     """Make all candidates of a run in this process, by the steps that Ray runs elsewhere."""
     task = load_reviewed_task(config)
     shards = num_shards(make_plan(config, task).num_units, config.generate.units_per_shard)
-    plan = RoundPlan(0, 0)
+    plan = first_round(config, {})
     steps = [ShardGenerator(config, task, plan), ShardJudge(config, task, plan), ShardSink(config)]
     table = pa.table({"shard": list(range(shards))})
     for step in steps:

@@ -1,8 +1,8 @@
 "use strict";
 // One candidate after another, one key for each. Every string from the run becomes a text node.
 (() => {
-  const AHEAD = 10;
-  const BATCH = 20;
+  const AHEAD = 20;
+  const BATCH = 40;
   const MAX_MATCHES = 8;
   const LONG_TEXT = 400;
   const RETRY_MILLISECONDS = 1000;

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from review_runs import candidate_rows, make_run, run_config
+from review_runs import SETTINGS, candidate_rows, make_run, run_config
 
 from msp.config import RunConfig
 from msp.errors import ConfigError
 from msp.methods import make_plan
 from msp.records import Attribute, Example
+from msp.review.decisions import Decision, DecisionLog, Verdict, text_sha256
 from msp.review.desk import Desk
 from msp.review.gold import gold_examples, load_reviewed_task, skipped_notes
 from msp.storage import layout
@@ -127,25 +129,38 @@ def test_what_people_decided_is_part_of_what_the_task_is(
     assert plain.reviewed_hash == "" and plain.rejected == ()
 
 
+@pytest.mark.parametrize("order", ["ar", "ra"])
 def test_of_two_decisions_on_one_text_with_the_same_labels_the_later_holds(
-    reviewed: Path, desk_of: OpenDesk
+    reviewed: Path, order: str
 ) -> None:
     store = open_store(str(reviewed))
-    rows = [row for row in candidate_rows(store) if row["kept"]]
-    by_text: dict[tuple, list[dict]] = {}
-    for row in rows:
-        key = (text_key(row["text"]), tuple(row["attributes"]))
-        by_text.setdefault(key, []).append(row)
-    (text, _), twins = next((k, v) for k, v in by_text.items() if len(v) > 1)
-    desk = desk_of(reviewed)
-    session = desk.start()["session"]
-    known = [int(t["candidate_id"]) for t in twins if t["candidate_id"] in desk._queue.candidates]
-    if len(known) < 2:
-        pytest.skip("this draw holds one of the two")
-    desk.decide(session, 0, candidate_id=known[0], verdict="accepted")
-    desk.decide(session, 1, candidate_id=known[1], verdict="rejected")
+    rows = candidate_rows(store)
+    copy = next(row for row in rows if row["reason"] == "duplicate_in_unit")
+    twin = next(r for r in rows if r["id"] == copy["id"] and r["text"] == copy["text"])
+    assert twin["candidate_id"] != copy["candidate_id"]
+    log = DecisionLog(store)
+    for number, (row, verdict) in enumerate(zip((twin, copy), order, strict=True)):
+        log.add(decision_on(row, "accepted" if verdict == "a" else "rejected", number))
     gold = gold_examples(store)
-    assert gold.examples == () and [text_key(t) for t in gold.rejected] == [text]
+    accepted = order == "ra"
+    assert [e.text for e in gold.examples] == [copy["text"]] * accepted
+    assert list(gold.rejected) == [copy["text"]] * (not accepted)
+
+
+def decision_on(row: dict[str, Any], verdict: Verdict, number: int) -> Decision:
+    example = Example("", row["text"], tuple(row["attributes"]), {}, row["domain"])
+    units_per_shard = SETTINGS["generate"]["units_per_shard"]
+    return Decision(
+        candidate_id=row["candidate_id"],
+        verdict=verdict,
+        session="a" * 16,
+        number=number,
+        time="",
+        round=0,
+        shard=row["id"] // units_per_shard,
+        text_sha256=text_sha256(row["text"]),
+        example=example if verdict == "accepted" else None,
+    )
 
 
 def test_a_run_that_is_not_there_cannot_be_gold(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_a_hundred_decisions_of_a_driven_browser_change_the_next_run(
         for number in range(10):
             press(browser, "arararara")
             correct(browser, f" and once more, number {number}")
-        stored(browser)
+            stored(browser)
     verdicts = Counter(word.verdict for word in read_decisions(store).words().values())
     assert verdicts == {"accepted": 50, "rejected": 40, "corrected": 10}
     gold = gold_examples(store)

@@ -145,10 +145,9 @@ def test_every_answer_forbids_foreign_scripts_frames_and_caches(client: Client) 
 def test_only_loopback_can_be_asked_for(server: ReviewServer) -> None:
     assert server.server_address[0] == "127.0.0.1"
     assert set(inspect.signature(ReviewServer).parameters) == {"desk", "port"}
-    for address in ("127.0.0.2", socket.gethostbyname(socket.gethostname())):
-        if address != "127.0.0.1":
-            with pytest.raises(OSError), socket.create_connection((address, server.door.port), 5):
-                pass
+    # Another address of the same machine: what listens on all of them would answer.
+    with pytest.raises(OSError), socket.create_connection(("127.0.0.2", server.door.port), 5):
+        pass
 
 
 def test_secrets_are_compared_whole_and_are_not_in_what_is_printed() -> None:
@@ -293,5 +292,5 @@ def test_a_run_under_way_a_taken_port_and_another_host_end_with_status_2(
         reviewed, "--port", str(server.door.port)
     )
     assert "No such option" in refused(reviewed, "--host", "0.0.0.0")
-    (reviewed / layout.HOLDER_JSON).write_bytes(this_process(60).to_json())
+    open_store(str(reviewed)).write(layout.HOLDER_JSON, this_process(60).to_json())
     assert "is being written by process" in refused(reviewed)
