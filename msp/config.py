@@ -201,7 +201,8 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
         path = Path(name).expanduser()
         return str(path.resolve()) if path.exists() else name
 
-    task, model = config.task, config.model
+    task, model, generate = config.task, config.model, config.generate
+    files = ("thesaurus", "helper_model", "helper_model_back")
     output_uri = config.output_uri
     if "://" not in output_uri:
         output_uri = str(Path(output_uri).expanduser().resolve())
@@ -215,6 +216,9 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
                 }
             ),
             "model": model.model_copy(update={"name": absolute(model.name)}),
+            "generate": generate.model_copy(
+                update={key: absolute(name) for key in files if (name := getattr(generate, key))}
+            ),
             "denoise": config.denoise.model_copy(
                 update={
                     "encoder": absolute(config.denoise.encoder),

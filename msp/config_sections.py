@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from msp.config_methods import MethodSettings, check_method
+
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -168,12 +170,15 @@ class TuneConfig(Section):
     )
 
 
-class GenerateConfig(Section):
+class GenerateConfig(Section, MethodSettings):
     """The plan, the engine and its sampling."""
 
-    method: Literal["msp", "hard_prompt"] = Field(
+    method: Literal[
+        "msp", "hard_prompt", "in_context", "eda", "paraphrase", "fill_in", "round_trip"
+    ] = Field(
         "msp",
-        description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its rival",
+        description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its rival; "
+        "in_context: the same LM with more exemplars; the others make seed examples' texts over",
     )
     engine: Literal["hf", "vllm", "scripted"] = Field(
         "hf", description="vllm: decoder-only LMs, continuous batching; needs the extra msp[vllm]"
@@ -218,6 +223,11 @@ class GenerateConfig(Section):
         "auto",
         description="units at once; auto: what the memory holds; fewer where it was too many",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> GenerateConfig:
+        check_method(self, method=self.method, engine=self.engine)
+        return self
 
 
 class DenoiseConfig(Section):

@@ -15,8 +15,7 @@ from typing import Any
 
 from msp.config import RunConfig, fingerprint, with_absolute_paths
 from msp.denoise.contamination import content_hash
-from msp.methods import make_plan
-from msp.models.lm_folder import find_folder, folder_hash
+from msp.methods import content_hashes, find_method, make_plan, uses_lm
 from msp.progress import console
 from msp.storage import layout
 from msp.storage.damage import mending, read_json
@@ -52,8 +51,7 @@ def open_checked(config: RunConfig) -> Run:
     content = {"task.path": task.content_hash, "task.ontology": task.content_hash}
     if config.denoise.decontaminate:
         content["denoise.decontaminate"] = content_hash(config.denoise.decontaminate)
-    if config.generate.engine != "scripted":
-        content["model.name"] = folder_hash(find_folder(config.model), config.model.name)
+    content |= content_hashes(config)
     store = open_run_store(config)
     check_store(store)
     run = Run(config, task, store, fingerprint(config, content=content))
@@ -75,8 +73,9 @@ def _check_work(config: RunConfig, task: TaskData) -> None:
 
     if config.denoise.decontaminate:
         evaluation_texts(config, task)  # every line can be read
-    if config.generate.engine != "scripted":
+    if uses_lm(config):
         check_engine(config, find_lm(config.model))
+    find_method(config).check(config, task)
     placement.connect(config.cluster)
     placement.check_capacity(config)
 
