@@ -9,6 +9,7 @@ strings of slots stay whole, and case and punctuation stay.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,9 @@ STOP_WORDS = frozenset(
     "you your yours yourself yourselves".split()
 )
 _LEAST_LETTERS = 3
+# The stop of ``a.m.`` ends none.
+_SENTENCE_END = re.compile(r"(?<!\.\w)[.!?]\W*$")
+_FIRST_PERSON = re.compile(r"I\b")
 
 Operation = Callable[[list[Piece], int, np.random.Generator], list[Piece]]
 
@@ -97,13 +101,12 @@ class EDA:
         rng = unit_rng("eda", draft.stream)
         operation = self.operations[int(rng.integers(len(self.operations)))]
         num_changes = max(1, int(self._alpha * len(pieces)))
-        is_capital = bool(pieces) and _starts_sentence(pieces[0])
-        if is_capital:
-            pieces[0] = replace(pieces[0], core=_uncapitalised(pieces[0].core))
+        # A capital belongs to the start of a sentence, not to the word that stands there.
+        has_capitals = bool(pieces) and pieces[0].core[:1].isupper()
+        if has_capitals:
+            pieces = _at_starts(pieces, _uncapitalised)
         changed = operation(pieces, num_changes, rng)
-        if is_capital and changed and changed[0].kind == "word":
-            changed[0] = replace(changed[0], core=_capitalised(changed[0].core))
-        return join(changed)
+        return join(_at_starts(changed, _capitalised) if has_capitals else changed)
 
     def replace_synonyms(
         self, pieces: list[Piece], num_changes: int, rng: np.random.Generator
@@ -137,7 +140,11 @@ class EDA:
         """Return the pieces with each word left out by chance; one word stays."""
         stays = rng.random(len(pieces)) >= self._alpha
         kept = [p for p, keep in zip(pieces, stays, strict=True) if keep or p.kind != "word"]
-        return kept or [pieces[int(rng.integers(len(pieces)))]] if pieces else []
+        if not kept and pieces:
+            kept = [pieces[int(rng.integers(len(pieces)))]]
+        if kept and kept[-1].kind != "mark":
+            kept[-1] = replace(kept[-1], closing=pieces[-1].closing)
+        return kept
 
     def _synonyms(self, word: str) -> tuple[str, ...]:
         return self._thesaurus.synonyms(word)
@@ -170,15 +177,19 @@ def _content_words(pieces: Sequence[Piece]) -> list[str]:
     ]
 
 
-def _starts_sentence(piece: Piece) -> bool:
-    """Say whether a piece has its capital from its place alone, as ``TV`` and ``I'm`` do not."""
-    core = piece.core
-    is_title = core[:1].isupper() and core[1:] == core[1:].lower()
-    return piece.kind == "word" and is_title and not core.startswith(("I'", "I\u2019"))
+def _at_starts(pieces: Sequence[Piece], recased: Callable[[str], str]) -> list[Piece]:
+    """Return the pieces with the words that start a sentence in another case."""
+    ends = [True, *(bool(_SENTENCE_END.search(join([piece]))) for piece in pieces)]
+    return [
+        replace(piece, core=recased(piece.core)) if starts and piece.kind == "word" else piece
+        for piece, starts in zip(pieces, ends, strict=False)
+    ]
 
 
 def _uncapitalised(core: str) -> str:
-    return core if core == "I" else core[:1].lower() + core[1:]
+    """Return a word with a small letter, unless it is one like ``TV`` or ``I'm``."""
+    from_place = core[1:] == core[1:].lower() and not _FIRST_PERSON.match(core)
+    return core[:1].lower() + core[1:] if from_place else core
 
 
 def _capitalised(core: str) -> str:

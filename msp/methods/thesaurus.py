@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import mmap
 from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -30,6 +32,7 @@ _ENDINGS: dict[str, tuple[tuple[str, str], ...]] = {
 _NUM_NEAREST = 5
 # Nearer than this in MiniLM's embeddings are mostly synonyms and forms; below, words of a theme.
 _LEAST_COSINE = 0.5
+_SHARED_BY_FORMS = 0.6
 
 
 class Thesaurus(Protocol):
@@ -99,7 +102,7 @@ class WordNet:
 
 
 class EmbeddingThesaurus:
-    """The nearest whole words in a table of word embeddings, by cosine.
+    """The nearest whole words in a table of word embeddings, by cosine, without a word's own forms.
 
     Args:
         words: row -> word, each lower-case and of letters alone.
@@ -118,12 +121,10 @@ class EmbeddingThesaurus:
         if row is None:
             return ()
         cosines = self._vectors @ self._vectors[row]
-        nearest = np.argsort(-cosines, kind="stable")[: _NUM_NEAREST + 1]
-        return tuple(
-            self._words[near]
-            for near in nearest.tolist()
-            if near != row and cosines[near] >= _LEAST_COSINE
-        )
+        near = np.flatnonzero(cosines >= _LEAST_COSINE)
+        ranked = near[np.argsort(-cosines[near], kind="stable")]
+        others = (other for i in ranked.tolist() if not _is_form_of(other := self._words[i], word))
+        return tuple(islice(others, _NUM_NEAREST))
 
 
 def database_files() -> list[str]:
@@ -153,6 +154,12 @@ def _mapped(path: Path) -> mmap.mmap:
             "database files, such as /usr/share/wordnet of Debian's package wordnet-base, or "
             "leave it out."
         ) from error
+
+
+def _is_form_of(other: str, word: str) -> bool:
+    """Say whether two words begin so much alike that they are forms of one, as ``want, wants``."""
+    length = math.ceil(_SHARED_BY_FORMS * min(len(other), len(word)))
+    return other[:length] == word[:length]
 
 
 def _irregular(path: Path) -> dict[str, list[str]]:
