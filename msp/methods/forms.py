@@ -29,7 +29,11 @@ def described(constraint: Constraint, exemplars: Sequence[Example], ontology: On
     """
     places = map(ontology.index, present_names(constraint, ontology))
     asked = [ontology.all[place] for place in places]
-    lines = [f"{attribute.words}: {attribute.description}" for attribute in asked]
+    lines = [
+        f"{attribute.words}: {' '.join(attribute.description.split())}"
+        for attribute in asked
+        if attribute.description != attribute.words  # which is what stands in where there is none
+    ]
     return "\n".join([*lines, plain(constraint, exemplars, ontology)])
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from making_over import opening_of
 
+from msp.config import ModelConfig, TaskConfig
 from msp.methods import find_method, make_plan
 from msp.methods.forms import answer, described, plain, reasoned
+from msp.methods.lm_writers import with_text_alone
 from msp.prompts.text import constraint_of
-from msp.records import Constraint, Example
+from msp.records import Attribute, Constraint, Example
 from msp.tasks import load_task
 from msp.tasks.base import TaskData
-
-from msp.config import TaskConfig  # isort: skip
+from msp.tasks.ontology import Ontology
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +40,12 @@ def test_descriptions_stand_before_what_soft_prompts_are_followed_by(
     assert len(first.splitlines()) == len(names)
     wanted = {a.description for a in task.ontology.all if a.name in names}
     assert {line.partition(": ")[2] for line in first.splitlines()} == wanted
+
+
+def test_a_label_without_a_description_has_no_line(task: TaskData, valued: Example) -> None:
+    bare = Ontology((Attribute("wifi", "wifi"), Attribute("spa", "a place\nto rest")))
+    text = described(Constraint(("wifi", "spa"), {}, "d"), (), bare)
+    assert text.startswith("spa: a place to rest\nUtterances") and "wifi: wifi" not in text
 
 
 def test_reasoning_names_what_the_text_carries_and_ends_in_a_marker(
@@ -74,20 +82,13 @@ def test_in_context_writes_texts_without_their_reasoning(tmp_path: Path, style: 
 def test_without_soft_prompts_the_whole_context_is_for_exemplars(
     tmp_path: Path, tiny_llama_path: Path
 ) -> None:
-    from dataclasses import replace
-
-    from msp.config import ModelConfig
-    from msp.methods.lm_writers import with_text_alone
-    from msp.methods.writing import UnitWriter
-    from msp.models.frozen_lm import load_frozen_lm
-
     opening = opening_of(tmp_path, method="hard_prompt")
     prompts = opening.config.prompts.model_copy(update={"instruction_length": 400})
     model = ModelConfig(name=str(tiny_llama_path))
     config = opening.config.model_copy(update={"prompts": prompts, "model": model})
     unit = make_plan(config, opening.task).unit(3)
-    writer: UnitWriter = with_text_alone(replace(opening, config=config))
+    writer = with_text_alone(replace(opening, config=config))
     (request,) = writer._requests([unit])
     assert request.soft is None and request.context.count("\n") >= 2
+    # A token a byte: what 400 soft positions would leave of 512.
     assert len(request.context) > 512 - 400
-    assert load_frozen_lm(model).max_positions == 512
