@@ -47,7 +47,8 @@ class MethodSettings(BaseModel):
     helper_model: str | None = Field(
         None,
         description="paraphrase: a seq2seq or causal paraphraser; fill_in: a masked LM or a T5; "
-        "round_trip: a translator; a local path or hub id with safetensors weights",
+        "round_trip: a translator; a local path or hub id with safetensors weights, read in "
+        "model.dtype",
     )
     helper_model_back: str | None = Field(
         None, description="round_trip: the translator that comes back"

@@ -40,11 +40,11 @@ def open_paraphrase(opening: Opening) -> RewritingWriter:
     Raises:
         ConfigError: as :func:`check_paraphrase`.
     """
-    generate = opening.config.generate
-    if generate.engine == "scripted":
+    config = opening.config
+    if config.generate.engine == "scripted":
         return stand_in(opening)
-    files = _find_paraphraser(opening.config)
-    return RewritingWriter(_rewriter(files, generate, prompt=generate.helper_prompt))
+    files = _find_paraphraser(config)
+    return RewritingWriter(_rewriter(files, config, prompt=config.generate.helper_prompt))
 
 
 def open_round_trip(opening: Opening) -> RewritingWriter:
@@ -53,10 +53,10 @@ def open_round_trip(opening: Opening) -> RewritingWriter:
     Raises:
         ConfigError: as :func:`check_round_trip`.
     """
-    generate = opening.config.generate
-    if generate.engine == "scripted":
+    config = opening.config
+    if config.generate.engine == "scripted":
         return stand_in(opening)
-    there, back = (_rewriter(files, generate) for files in _find_translators(opening.config))
+    there, back = (_rewriter(files, config) for files in _find_translators(config))
     return RewritingWriter(RoundTrip(there, back))
 
 
@@ -196,19 +196,18 @@ def _find_translators(config: RunConfig) -> tuple[LMFiles, LMFiles]:
     return find("helper_model"), find("helper_model_back")
 
 
-def _rewriter(
-    files: LMFiles, generate: GenerateConfig, *, prompt: str = "{text}"
-) -> EngineRewriter:
+def _rewriter(files: LMFiles, config: RunConfig, *, prompt: str = "{text}") -> EngineRewriter:
     from msp.models.helper import load_helper
 
-    room = _room(files, generate)
+    sampling = config.generate
+    room = _room(files, sampling)
     if files.is_encoder_decoder:
         # A decoder has positions of its own; one is its start.
-        most = min(generate.max_new_tokens, files.max_positions - _MARKS)
-        generate = generate.model_copy(update={"max_new_tokens": most})
+        most = min(sampling.max_new_tokens, files.max_positions - _MARKS)
+        sampling = sampling.model_copy(update={"max_new_tokens": most})
     return EngineRewriter(
-        make_engine("hf", load_helper(files)),
-        generate,
+        make_engine("hf", load_helper(files, dtype=config.model.dtype)),
+        sampling,
         prompt=prompt,
         fits=lambda prompt: _fits(files, prompt, room),
     )

@@ -54,12 +54,12 @@ def open_fill_in(opening: Opening) -> RewritingWriter:
         return stand_in(opening)
     from msp.models.helper import load_helper, load_masked_lm
 
-    name = _name(config)
+    name, dtype = _name(config), config.model.dtype
     filler: MaskFiller | SentinelFiller
     if _is_masked_lm(name):
-        filler = MaskFiller(load_masked_lm(name), config.generate)
+        filler = MaskFiller(load_masked_lm(name, dtype=dtype), config.generate)
     else:
-        filler = SentinelFiller(load_helper(_find_seq2seq(name)), config.generate)
+        filler = SentinelFiller(load_helper(_find_seq2seq(name), dtype=dtype), config.generate)
     return RewritingWriter(FillIn(filler, config.generate.mask_share))
 
 

@@ -63,9 +63,9 @@ def find_helper(name: str, *, setting: str, wanted: str, seq2seq_only: bool = Fa
     return dataclasses.replace(files, special_tokens=True)
 
 
-def load_helper(files: LMFiles) -> FrozenLM:
+def load_helper(files: LMFiles, *, dtype: str) -> FrozenLM:
     """Load the weights of a helper; as :func:`msp.models.frozen_lm.load_frozen_lm`."""
-    lm = load_found_lm(files)
+    lm = load_found_lm(files, dtype=dtype)
     # Marian's padding token would often be the likeliest: its own generation forbids it so.
     bias = getattr(lm.model, "final_logits_bias", None)
     forbidden = lm.model.generation_config.bad_words_ids or ()
@@ -108,8 +108,12 @@ def find_masked_lm(name: str, *, setting: str, wanted: str) -> tuple[PreTrainedT
     return tokenizer, int(min(positions or tokenizer.model_max_length, tokenizer.model_max_length))
 
 
-def load_masked_lm(name: str) -> MaskedLM:
+def load_masked_lm(name: str, *, dtype: str) -> MaskedLM:
     """Load a masked LM with every parameter frozen, on a GPU where there is one.
+
+    Args:
+        name: a local folder or hub id.
+        dtype: as ``model.dtype``.
 
     Raises:
         CheckpointError: its weights cannot be loaded.
@@ -121,7 +125,7 @@ def load_masked_lm(name: str) -> MaskedLM:
     try:
         model = AutoModelForMaskedLM.from_pretrained(
             folder,
-            dtype=resolve_dtype("auto", device),
+            dtype=resolve_dtype(dtype, device),
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,

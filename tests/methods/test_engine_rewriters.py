@@ -114,8 +114,10 @@ def test_a_marian_writes_with_our_engine_what_it_writes_by_itself(tmp_path: Path
     files = find_helper(str(save_marian(tmp_path)), setting="x", wanted="y", seq2seq_only=True)
     text = "could we get a late breakfast tomorrow"
     sampling = GenerateConfig(max_new_tokens=8, temperature=1e-4)
-    (ours,) = HFEngine(load_helper(files)).generate([Request(0, text, None, 1, 0)], sampling)
-    lm = load_helper(files)
+    (ours,) = HFEngine(load_helper(files, dtype="float32")).generate(
+        [Request(0, text, None, 1, 0)], sampling
+    )
+    lm = load_helper(files, dtype="float32")
     ids = files.tokenizer(text, return_tensors="pt").input_ids
     with torch.inference_mode():
         own = lm.model.generate(ids, max_new_tokens=8, num_beams=1, do_sample=False)
