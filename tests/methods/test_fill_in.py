@@ -9,9 +9,10 @@ import pytest
 from making_over import UNITS, opening_of, unit_of
 from tiny_helpers import WORDS, save_masked_lm, save_sentinel_t5
 
+from msp.config import GenerateConfig
 from msp.errors import ConfigError
 from msp.methods.base import Writer
-from msp.methods.fill_in import check_fill_in, open_fill_in
+from msp.methods.fill_in import Blank, MaskFiller, check_fill_in, open_fill_in
 from msp.methods.pieces import cut
 from msp.models.helper import load_masked_lm, whole_words
 
@@ -54,6 +55,14 @@ def test_a_masked_lm_fills_with_whole_words_other_than_before(tmp_path: Path) ->
         assert len(changed) == text.num_tokens == 1 and text.logprob < 0
         assert changed[0].lower() in WORDS.split() and text.text.endswith("?")
         assert text.text[0].isupper()
+
+
+def test_a_masked_word_never_comes_back(tmp_path: Path) -> None:
+    lm = load_masked_lm(str(save_masked_lm(tmp_path)), dtype="float32")
+    filler = MaskFiller(lm, GenerateConfig(temperature=50.0, top_p=1.0))
+    blanks = [Blank(0, "could we get a ", "Late", " breakfast", stream) for stream in range(300)]
+    found = {filling.text for filling in filler.fill(blanks)}
+    assert "late" not in found and len(found) > 15
 
 
 def test_whole_words_are_found_for_any_tokenizer(tmp_path: Path) -> None:
