@@ -219,7 +219,8 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
         path = Path(name).expanduser()
         return str(path.resolve()) if path.exists() else name
 
-    task, model, prompts = config.task, config.model, config.prompts
+    task, model, prompts, generate = config.task, config.model, config.prompts, config.generate
+    files = ("thesaurus", "helper_model", "helper_model_back")
     return config.model_copy(
         update={
             "output_uri": _absolute_uri(config.output_uri),
@@ -233,6 +234,9 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
             "model": model.model_copy(update={"name": absolute(model.name)}),
             "prompts": prompts.model_copy(
                 update={"contextual_encoder": absolute(prompts.contextual_encoder)}
+            ),
+            "generate": generate.model_copy(
+                update={key: absolute(name) for key in files if (name := getattr(generate, key))}
             ),
             "denoise": config.denoise.model_copy(
                 update={

@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from msp.config_methods import MethodSettings, check_method
+
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -209,21 +211,23 @@ class TuneConfig(Section):
     )
 
 
-class GenerateConfig(Section):
+class GenerateConfig(Section, MethodSettings):
     """The plan, the engine and its sampling."""
 
-    method: Literal["msp", "hard_prompt", "softsrv"] = Field(
+    method: Literal[
         "msp",
-        description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its rival; "
-        "softsrv: prompts computed from real examples (prompts.source: example)",
-    )
-    embeddings: Literal["training", "perturbed", "interpolated"] = Field(
-        "interpolated",
-        description="what contextual prompts are computed from when writing: a seed example's "
-        "embedding, that with noise, or a point between two that carry what is asked",
-    )
-    embedding_noise: PositiveFloat = Field(
-        0.3, description="perturbed: length of the noise beside an embedding of length 1"
+        "softsrv",
+        "hard_prompt",
+        "in_context",
+        "eda",
+        "paraphrase",
+        "fill_in",
+        "round_trip",
+    ] = Field(
+        "msp",
+        description="msp: mixed soft prompts; softsrv: prompts computed from real examples "
+        "(prompts.source: example); hard_prompt: the same LM with text alone, their rival; "
+        "in_context: the same LM with more exemplars; the others make seed examples' texts over",
     )
     engine: Literal["hf", "vllm", "scripted"] = Field(
         "hf", description="vllm: decoder-only LMs, continuous batching; needs the extra msp[vllm]"
@@ -268,6 +272,11 @@ class GenerateConfig(Section):
         "auto",
         description="units at once; auto: what the memory holds; fewer where it was too many",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> GenerateConfig:
+        check_method(self, method=self.method, engine=self.engine)
+        return self
 
 
 class DenoiseConfig(Section):

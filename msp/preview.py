@@ -75,10 +75,10 @@ def _spread_units(config: RunConfig, task: TaskData, num_candidates: int) -> lis
 
 
 def _state_of_prompts(config: RunConfig, store: ObjectStore) -> str:
-    if config.generate.engine == "scripted":
-        return "none (scripted engine)"
     if not find_method(config).tunes_prompts:
         return f"none ({config.generate.method})"
+    if config.generate.engine == "scripted":
+        return "none (scripted engine)"
     return "tuned" if store.exists(layout.PROMPTS_JSON) else "as initialised (not tuned yet)"
 
 

@@ -26,9 +26,9 @@ from msp.compare.table import make_tables
 from msp.config import with_absolute_paths
 from msp.distributed import placement
 from msp.distributed.cell_worker import CellWork, log_key, run_cell
-from msp.distributed.run import identified, lm_hash, record
+from msp.distributed.run import identified, record
 from msp.errors import MSPError
-from msp.methods import make_plan
+from msp.methods import checkpoint_hash, make_plan
 from msp.models.lm_folder import first_line
 from msp.progress import console
 from msp.report.scores import title
@@ -96,7 +96,7 @@ def _check_cells(cells: tuple[Cell, ...]) -> None:
         UserError: what is wrong, with the cell's name before it.
     """
     tasks: dict[str, TaskData] = {}
-    lm_hash_of = cache(lm_hash)
+    hash_of = cache(checkpoint_hash)
     for cell in cells:
         with _named(cell):
             section = cell.config.task
@@ -104,7 +104,7 @@ def _check_cells(cells: tuple[Cell, ...]) -> None:
             if key not in tasks:
                 tasks[key] = load_task(section, seed=cell.seed)
             make_plan(cell.config, tasks[key])
-            run = identified(cell.config, tasks[key], lm_hash=lm_hash_of)
+            run = identified(cell.config, tasks[key], hash_of=hash_of)
             if run.store.exists(layout.RUN_JSON):
                 record(run)
 

@@ -15,8 +15,7 @@ from typing import Any
 
 from msp.config import ModelConfig, RunConfig, fingerprint, with_absolute_paths
 from msp.denoise.contamination import content_hash
-from msp.methods import make_plan
-from msp.models.lm_folder import find_folder, folder_hash
+from msp.methods import checkpoint_hash, content_hashes, find_method, make_plan, uses_lm
 from msp.progress import console
 from msp.review.gold import load_reviewed_task
 from msp.storage import layout
@@ -61,32 +60,25 @@ def open_checked(config: RunConfig) -> Run:
     return run
 
 
-def lm_hash(config: ModelConfig) -> str:
-    """Return the hash of the frozen LM's weights.
-
-    Raises:
-        CheckpointError: it is not there, or is no checkpoint.
-    """
-    return folder_hash(find_folder(config), config.name)
-
-
 def identified(
-    config: RunConfig, task: TaskData, *, lm_hash: Callable[[ModelConfig], str] = lm_hash
+    config: RunConfig,
+    task: TaskData,
+    *,
+    hash_of: Callable[[ModelConfig, str], str] = checkpoint_hash,
 ) -> Run:
     """Return the run with what tells it from others; nothing of its store is contacted.
 
     Args:
         config: with absolute paths.
         task: of that config.
-        lm_hash: of the frozen LM; who asks for many runs remembers it.
+        hash_of: a checkpoint's; who asks for many runs remembers it.
     """
     content = {"task.path": task.content_hash, "task.ontology": task.content_hash}
     if config.task.reviewed:
         content["task.reviewed"] = task.reviewed_hash
     if config.denoise.decontaminate:
         content["denoise.decontaminate"] = content_hash(config.denoise.decontaminate)
-    if config.generate.engine != "scripted":
-        content["model.name"] = lm_hash(config.model)
+    content |= content_hashes(config, hash_of=hash_of)
     return Run(config, task, open_run_store(config), fingerprint(config, content=content))
 
 
@@ -99,8 +91,9 @@ def _check_work(config: RunConfig, task: TaskData) -> None:
 
     if config.denoise.decontaminate:
         evaluation_texts(config, task)  # every line can be read
-    if config.generate.engine != "scripted":
+    if uses_lm(config):
         check_engine(config, find_lm(config.model))
+    find_method(config).check(config, task)
     placement.connect(config.cluster)
     placement.check_capacity(config)
 

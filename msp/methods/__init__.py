@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from msp.config import RunConfig
+from collections.abc import Callable
+
+from msp.config import ModelConfig, RunConfig
+from msp.config_methods import WITHOUT_LM
+from msp.methods import quota
+from msp.methods.balance import Cell
 from msp.methods.base import Method, Opening, Plan, Writer
-from msp.methods.lm_writers import with_soft_prompts, with_text_alone
+from msp.methods.eda import open_eda
+from msp.methods.engine_rewriters import (
+    check_paraphrase,
+    check_round_trip,
+    open_paraphrase,
+    open_round_trip,
+)
+from msp.methods.fill_in import check_fill_in, open_fill_in
+from msp.methods.lm_writers import in_context, shots_planned, with_soft_prompts, with_text_alone
 from msp.methods.msp import MSPPlan
-from msp.methods.quota import QuotaPlan, quota_targets
+from msp.methods.quota import QuotaPlan
 from msp.methods.rounds import RoundPlan, first_round
+from msp.methods.thesaurus import database_hash
+from msp.models.lm_folder import find_folder, folder_hash
 from msp.tasks.base import TaskData
 
 __all__ = [
@@ -17,11 +32,14 @@ __all__ = [
     "Plan",
     "RoundPlan",
     "Writer",
+    "checkpoint_hash",
+    "content_hashes",
     "find_method",
     "first_round",
     "make_plan",
     "quota_targets",
     "tunes_prompts",
+    "uses_lm",
 ]
 
 # generate.method -> the method; a new one is a line here and in GenerateConfig.
@@ -29,6 +47,20 @@ METHODS: dict[str, Method] = {
     "msp": Method(with_soft_prompts, tunes_prompts=True),
     "hard_prompt": Method(with_text_alone),
     "softsrv": Method(with_soft_prompts, tunes_prompts=True, rewrites=True),
+    "in_context": Method(in_context, planned=shots_planned),
+    "eda": Method(open_eda, rewrites=True),
+    "paraphrase": Method(
+        open_paraphrase, rewrites=True, check=check_paraphrase, checkpoints=("helper_model",)
+    ),
+    "fill_in": Method(
+        open_fill_in, rewrites=True, check=check_fill_in, checkpoints=("helper_model",)
+    ),
+    "round_trip": Method(
+        open_round_trip,
+        rewrites=True,
+        check=check_round_trip,
+        checkpoints=("helper_model", "helper_model_back"),
+    ),
 }
 
 
@@ -42,13 +74,61 @@ def tunes_prompts(config: RunConfig) -> bool:
     return find_method(config).tunes_prompts and config.generate.engine != "scripted"
 
 
+def uses_lm(config: RunConfig) -> bool:
+    """Tell whether the run writes with the frozen LM of ``model``."""
+    return config.generate.method not in WITHOUT_LM and config.generate.engine != "scripted"
+
+
+def checkpoint_hash(model: ModelConfig, setting: str) -> str:
+    """Return the hash of a checkpoint's weights and tokenizer.
+
+    Args:
+        model: the checkpoint.
+        setting: that names it, for messages.
+
+    Raises:
+        CheckpointError: it is not there, or is no checkpoint.
+    """
+    return folder_hash(find_folder(model, setting=setting), model.name)
+
+
+def content_hashes(
+    config: RunConfig, *, hash_of: Callable[[ModelConfig, str], str] = checkpoint_hash
+) -> dict[str, str]:
+    """Return setting -> hash of what the method writes with: its content defines the run.
+
+    Args:
+        config: the run's, paths absolute.
+        hash_of: a checkpoint's.
+
+    Raises:
+        UserError: something is not there.
+    """
+    hashes = {}
+    if uses_lm(config):
+        hashes["model.name"] = hash_of(config.model, "model.name")
+    if config.generate.thesaurus is not None:
+        hashes["generate.thesaurus"] = database_hash(config.generate.thesaurus)
+    for key in find_method(config).checkpoints if config.generate.engine != "scripted" else ():
+        setting = f"generate.{key}"
+        hashes[setting] = hash_of(ModelConfig(name=getattr(config.generate, key)), setting)
+    return hashes
+
+
+def quota_targets(config: RunConfig, task: TaskData) -> dict[Cell, int]:
+    """Return the combinations that the run asks for; as :func:`msp.methods.quota.quota_targets`."""
+    return quota.quota_targets(config, task, rewrites=find_method(config).rewrites)
+
+
 def make_plan(config: RunConfig, task: TaskData, round_plan: RoundPlan | None = None) -> Plan:
     """Return the plan of a round for a task; of the first one where none is given.
 
     Raises:
         UserError: the config asks for what the task's seed examples cannot give.
     """
+    method = find_method(config)
+    config = method.planned(config)
     if config.generate.num_synthetic is None:
-        return MSPPlan(config, task)
+        return MSPPlan(config, task, rewrites=method.rewrites)
     plan = round_plan or first_round(config, quota_targets(config, task))
-    return QuotaPlan(config, task, plan)
+    return QuotaPlan(config, task, plan, rewrites=method.rewrites)

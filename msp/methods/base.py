@@ -84,11 +84,17 @@ class Method:
         tunes_prompts: whether soft prompts are tuned before it writes.
         rewrites: whether a candidate is a seed example's own text made over. Such a text carries
             that example's labels, so no new combination is planned.
+        planned: the config as the plan reads it, where the method shows what it shows its own way.
+        check: passes where what it writes with, beside the frozen LM, is there and fits the task.
+        checkpoints: settings of ``generate`` that name checkpoints; their content defines a run.
     """
 
     open_writer: Callable[[Opening], Writer]
     tunes_prompts: bool = False
     rewrites: bool = False
+    planned: Callable[[RunConfig], RunConfig] = lambda config: config
+    check: Callable[[RunConfig, TaskData], None] = lambda config, task: None
+    checkpoints: tuple[str, ...] = ()
 
 
 def unit_key(*parts: object) -> int:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from msp.config import RunConfig
 from msp.errors import CheckpointError
-from msp.methods.base import Opening
+from msp.methods import forms
+from msp.methods.base import Opening, Writer
 from msp.methods.writing import UnitWriter
+from msp.records import Constraint, Example, Generated, Unit
 from msp.storage import layout
+from msp.tasks.ontology import Ontology
 
 if TYPE_CHECKING:
     from msp.methods.unit_vectors import UnitVectors
     from msp.models.frozen_lm import FrozenLM
     from msp.prompts.soft import SoftPrompts
+
+_Form = Callable[[Constraint, Sequence[Example], Ontology], str]
 
 
 def with_soft_prompts(opening: Opening) -> UnitWriter:
@@ -30,15 +38,58 @@ def with_soft_prompts(opening: Opening) -> UnitWriter:
 
 
 def with_text_alone(opening: Opening) -> UnitWriter:
-    """Return a writer that shows the same LM exemplars and the open line, with the labels named.
+    """Return a writer that shows the same LM what MSP shows it, in words instead of soft prompts.
 
     It is the like-for-like rival of soft prompts: whatever they gain shows against it.
     """
-    config = opening.config
-    prompts = config.prompts.model_copy(update={"attributes_in_text": True})
-    config = config.model_copy(update={"prompts": prompts})
+    return _with_form(opening, forms.described)
+
+
+def in_context(opening: Opening) -> Writer:
+    """Return a writer that shows the same LM many exemplars and nothing else (MSP, section 4).
+
+    With ``chain_of_thought`` each has a line of reasoning before its text (Wei et al., arXiv
+    2201.11903); a candidate is what follows the LM's own, and empty where it comes to no end.
+    """
+    if opening.config.generate.in_context_style == "base":
+        return _with_form(opening, forms.plain)
+    return _AnswerWriter(_with_form(opening, forms.reasoned))
+
+
+def shots_planned(config: RunConfig) -> RunConfig:
+    """Return the config with ``generate.num_shots`` exemplars, drawn from no fewer."""
+    num_shots = config.generate.num_shots
+    pool = max(config.prompts.exemplar_pool_size, num_shots)
+    shown = {"num_exemplars": num_shots, "exemplar_pool_size": pool}
+    return config.model_copy(update={"prompts": config.prompts.model_copy(update=shown)})
+
+
+class _AnswerWriter:
+    """Writes what another writer's texts come to after their reasoning."""
+
+    def __init__(self, writer: UnitWriter) -> None:
+        self._writer = writer
+
+    def write(self, units: Sequence[Unit]) -> list[list[Generated]]:
+        """Return texts as :class:`msp.methods.base.Writer` says; their reasoning's tokens count."""
+        return [
+            [replace(text, text=forms.answer(text.text)) for text in texts]
+            for texts in self._writer.write(units)
+        ]
+
+    def take_counts(self) -> dict[str, int]:
+        """Return what the other writer counted since this was last asked."""
+        return self._writer.take_counts()
+
+
+def _with_form(opening: Opening, form: _Form) -> UnitWriter:
+    config, ontology = opening.config, opening.task.ontology
     lm = None if config.generate.engine == "scripted" else _frozen_lm(opening)
-    return UnitWriter(config, opening.task.ontology, lm=lm)
+
+    def context(constraint: Constraint, exemplars: Sequence[Example]) -> str:
+        return form(constraint, exemplars, ontology)
+
+    return UnitWriter(config, ontology, lm=lm, form=context)
 
 
 def _frozen_lm(opening: Opening) -> FrozenLM:

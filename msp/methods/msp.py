@@ -31,6 +31,7 @@ class MSPPlan:
     Args:
         config: the run's config; ``generate``, ``prompts`` and ``seed`` define the plan.
         task: the task's seed examples and ontology.
+        rewrites: plan as many units, but all of them of a seed example's own text.
 
     Raises:
         ConstraintError: an attribute of ``generate.attributes`` is unknown or no
@@ -40,8 +41,9 @@ class MSPPlan:
     round = 0
     first_unit = 0
 
-    def __init__(self, config: RunConfig, task: TaskData) -> None:
-        self._maker = UnitMaker(config, task)
+    def __init__(self, config: RunConfig, task: TaskData, *, rewrites: bool = False) -> None:
+        self._maker = UnitMaker(config, task, rewrites=rewrites)
+        self._rewrites = rewrites
         generate = config.generate
         self._sources = sources(config, task)
         self._labelled = tuple(example for example in self._sources if example.attributes)
@@ -66,11 +68,13 @@ class MSPPlan:
         if index < self._num_seen:
             turn, place = divmod(index, len(self._sources))
             return self._maker.seen(self._sources[place], index, round=0, turn=turn)
-        return self._novel_unit(index)
-
-    def _novel_unit(self, index: int) -> Unit:
-        rng = unit_rng("novel", self._maker.seed, index)
         source = self._labelled[(index - self._num_seen) % len(self._labelled)]
+        if self._rewrites:
+            return self._maker.seen(source, index, round=0)
+        return self._novel_unit(source, index)
+
+    def _novel_unit(self, source: Example, index: int) -> Unit:
+        rng = unit_rng("novel", self._maker.seed, index)
         for _ in range(_MAX_DRAWS):
             other, labels = draw_novel(source, self._labelled, self._limit, rng)
             if self._wanted(labels):
@@ -90,10 +94,12 @@ class UnitMaker:
     Args:
         config: the run's config.
         task: the task's seed examples and ontology.
+        rewrites: each unit asks for its seed example as it is, and carries no other.
     """
 
-    def __init__(self, config: RunConfig, task: TaskData) -> None:
+    def __init__(self, config: RunConfig, task: TaskData, *, rewrites: bool = False) -> None:
         self._config = config
+        self._rewrites = rewrites
         self._ontology = task.ontology
         self._pools = ExemplarPools(task.seeds, config.prompts.exemplar_pool_size)
         self._fillings = Fillings(task)
@@ -105,6 +111,8 @@ class UnitMaker:
         After its first turn it asks for strings of other examples, too, where labels
         stand over words.
         """
+        if self._rewrites:
+            return self._unit(unit_id, constraint_of(source), (source,), round)
         num_others = max(self._config.prompts.num_exemplars - 1, 0)
         rng = unit_rng("exemplars", self.seed, unit_id)
         others = self._pools.draw(source, num_others, rng=rng)
@@ -114,18 +122,26 @@ class UnitMaker:
     def novel(
         self, labels: frozenset[str], pair: tuple[Example, Example], unit_id: int, *, round: int
     ) -> Unit:
-        """Return a unit that asks for labels of two seed examples; the second is its own."""
+        """Return a unit that asks for labels of two seed examples; the second is its own.
+
+        Where more exemplars are shown than these, the others are those of a seen unit.
+        """
         other, source = pair
         rng = unit_rng("values", self.seed, unit_id)
         values = self._fillings.drawn(labels, pair, rng)
         constraint = Constraint(self._ontology.order(labels), values, source.domain)
-        exemplars = (source,) if other is source else (other, source)
-        return self._unit(unit_id, constraint, exemplars, round)
+        shown = (source,) if other is source else (other, source)
+        num_others = max(self._config.prompts.num_exemplars - len(shown), 0)
+        rng = unit_rng("exemplars", self.seed, unit_id)
+        drawn = self._pools.draw(source, num_others, rng=rng)
+        others = tuple(example for example in drawn if example.uid != other.uid)
+        return self._unit(unit_id, constraint, (*others, *shown), round)
 
     def _unit(
         self, unit_id: int, constraint: Constraint, exemplars: tuple[Example, ...], round: int
     ) -> Unit:
-        num_exemplars = self._config.prompts.num_exemplars
+        # What is made over stands in its unit, even where no exemplar is shown.
+        num_exemplars = 1 if self._rewrites else self._config.prompts.num_exemplars
         return Unit(
             id=unit_id,
             round=round,

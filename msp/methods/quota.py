@@ -26,15 +26,18 @@ class QuotaPlan:
         config: the run's config.
         task: the task's seed examples and ontology.
         plan: the round's record.
+        rewrites: the units are seed examples' own texts, to be made over.
 
     Raises:
         ConstraintError: the record asks for what the seed examples cannot give.
     """
 
-    def __init__(self, config: RunConfig, task: TaskData, plan: RoundPlan) -> None:
+    def __init__(
+        self, config: RunConfig, task: TaskData, plan: RoundPlan, *, rewrites: bool = False
+    ) -> None:
         assert plan.units is not None
         self.round, self.first_unit = plan.number, plan.first_unit
-        self._maker = UnitMaker(config, task)
+        self._maker = UnitMaker(config, task, rewrites=rewrites)
         self._cells = list(plan.units)
         self._ends = list(accumulate(plan.units.values()))
         self.num_units = self._ends[-1] if self._ends else 0
@@ -78,18 +81,21 @@ class QuotaPlan:
         return pairs
 
 
-def quota_targets(config: RunConfig, task: TaskData) -> dict[Cell, int]:
+def quota_targets(config: RunConfig, task: TaskData, *, rewrites: bool = False) -> dict[Cell, int]:
     """Return the combinations that the run asks for -> how many examples of each; they sum to N.
 
     Args:
         config: the run's config, with ``generate.num_synthetic``.
         task: the task's seed examples and ontology.
+        rewrites: ask for what seed examples carry alone, whatever ``generate.combinations`` says.
 
     Raises:
         ConfigError: ``generate.balance`` names what cannot be asked for.
         ConstraintError: nothing can be asked for.
     """
     weights = _cell_weights(config, task)
+    if rewrites:
+        weights = _scaled(Counter(carried(example) for example in sources(config, task)), 1.0)
     if not weights:
         raise ConstraintError(
             f"generate.combinations is {config.generate.combinations}, but there are none for this "

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msp.config import RunConfig
 from msp.engines import make_engine
 from msp.engines.base import Request
 from msp.errors import ConstraintError
-from msp.prompts.text import render_context
-from msp.records import Generated, Unit
+from msp.prompts.text import tuned_context
+from msp.records import Constraint, Example, Generated, Unit
 from msp.tasks.ontology import Ontology
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from msp.methods.unit_vectors import UnitVectors
     from msp.models.frozen_lm import FrozenLM
     from msp.prompts.soft import SoftPrompts
+
+ContextForm = Callable[[Constraint, Sequence[Example]], str]
 
 
 class UnitWriter:
@@ -32,6 +35,8 @@ class UnitWriter:
             itself; None for the scripted engine, which needs none.
         soft: the tuned prompts on the LM's device; None writes from the context alone.
         vectors: gives units their embeddings, where a part of the prompts is computed from one.
+        form: the context of a constraint with exemplars; by default the one that soft
+            prompts are tuned with.
     """
 
     def __init__(
@@ -42,12 +47,14 @@ class UnitWriter:
         lm: FrozenLM | None = None,
         soft: SoftPrompts | None = None,
         vectors: UnitVectors | None = None,
+        form: ContextForm | None = None,
     ) -> None:
         self._config = config
         self._ontology = ontology
         self._lm = lm
         self._soft = soft
         self._vectors = vectors
+        self._form = form or self._tuned_form
         self._engine = make_engine(config.generate.engine, lm, config=config)
         self._lock = threading.Lock()
 
@@ -82,25 +89,31 @@ class UnitWriter:
             )
         ]
 
-    def _context(self, unit: Unit) -> str:
-        prompts, room = self._config.prompts, self._config.generate.max_new_tokens
-        if self._lm is None:
-            return render_context(
-                unit.constraint,
-                unit.exemplars,
-                self._ontology,
-                attributes_in_text=prompts.attributes_in_text,
-            )
-        from msp.prompts.encode import ExampleEncoder
+    def _tuned_form(self, constraint: Constraint, exemplars: Sequence[Example]) -> str:
+        return tuned_context(self._config.prompts, constraint, exemplars, self._ontology)
 
-        encoder = ExampleEncoder(self._lm.files, prompts, self._ontology)
-        context = encoder.context(unit.constraint, unit.exemplars, num_reserved=room)
+    def _context(self, unit: Unit) -> str:
+        if self._lm is None:
+            return self._form(unit.constraint, unit.exemplars)
+        from msp.prompts.encode import ExampleEncoder, longest_context
+
+        prompts, num_soft = self._config.prompts, 0
+        if self._soft is not None:
+            encoder = ExampleEncoder(self._lm.files, prompts, self._ontology)
+            num_soft = encoder.soft_length(unit.constraint)
+        context = longest_context(
+            self._lm.files,
+            unit.exemplars,
+            partial(self._form, unit.constraint),
+            num_reserved=self._config.generate.max_new_tokens,
+            num_soft=num_soft,
+        )
         if context is None:
+            lengths = ", prompts.instruction_length, prompts.attribute_length" if num_soft else ""
             raise ConstraintError(
                 f"unit {unit.id} (seed example {unit.seed_uid}) needs more than the LM's "
                 f"{self._lm.max_positions} positions even without exemplars; shorten its slot "
-                "values, prompts.instruction_length, prompts.attribute_length or "
-                "generate.max_new_tokens."
+                f"values{lengths} or generate.max_new_tokens."
             )
         return context
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import transformers
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, PreTrainedTokenizerBase
 
 from msp.config import ModelConfig
@@ -66,8 +67,32 @@ class FrozenLM:
 
     @property
     def embedding(self) -> Any:
-        """The input embedding module, token ids [..] -> [.., H]."""
-        return self.model.get_input_embeddings()
+        """The input embedding module, token ids [..] -> [.., H], as the first layer takes them."""
+        return input_embedding(self.model, is_encoder_decoder=self.is_encoder_decoder)
+
+
+def input_embedding(model: Any, *, is_encoder_decoder: bool) -> Any:
+    """Return what embeds token ids as a model's first layer takes them ready-made."""
+    table = model.get_input_embeddings()
+    if not is_encoder_decoder:
+        return table
+    # Marian's and Pegasus' encoders scale the embeddings of ids, but not ready ones.
+    scale = float(getattr(model.get_encoder(), "embed_scale", 1.0))
+    return table if scale == 1.0 else _ScaledEmbedding(table, scale)
+
+
+class _ScaledEmbedding:
+    """An embedding table whose rows are used as a multiple of themselves."""
+
+    def __init__(self, table: nn.Embedding, scale: float) -> None:
+        self.weight = table.weight
+        self._table = table
+        self._scale = scale
+
+    def __call__(self, ids: Tensor) -> Tensor:
+        """Return [.., H] for token ids [..]."""
+        rows: Tensor = self._table(ids)
+        return rows * self._scale
 
 
 def load_frozen_lm(config: ModelConfig, *, device: str = "auto") -> FrozenLM:
@@ -81,7 +106,11 @@ def load_frozen_lm(config: ModelConfig, *, device: str = "auto") -> FrozenLM:
         CheckpointError: it is not there, is neither causal nor seq2seq, has no
             safetensors weights, or cannot be read.
     """
-    files = find_lm(config)
+    return load_found_lm(find_lm(config), dtype=config.dtype, device=device)
+
+
+def load_found_lm(files: LMFiles, *, dtype: str = "auto", device: str = "auto") -> FrozenLM:
+    """Load the weights of a checkpoint that was found; as :func:`load_frozen_lm`."""
     target = torch.device(_device_name(device))
     weight_files(files.path, files.name)
     transformers.utils.logging.disable_progress_bar()
@@ -90,9 +119,9 @@ def load_frozen_lm(config: ModelConfig, *, device: str = "auto") -> FrozenLM:
         model = loader.from_pretrained(
             files.path,
             config=files.config,
-            dtype=resolve_dtype(config.dtype, target),
+            dtype=resolve_dtype(dtype, target),
             use_safetensors=True,
-            trust_remote_code=config.trust_remote_code,
+            trust_remote_code=files.trust_remote_code,
             local_files_only=True,
         )
     except Exception as error:  # transformers, safetensors and torch each raise their own

@@ -37,6 +37,8 @@ class LMFiles:
         tokenizer: with a padding token.
         is_encoder_decoder: seq2seq (true) or causal (false).
         trust_remote_code: whether the checkpoint's code may run.
+        special_tokens: whether a text gets the marks that the tokenizer puts around one, as an
+            end token; a checkpoint that was trained for a task of its own wants them.
     """
 
     name: str
@@ -45,6 +47,7 @@ class LMFiles:
     tokenizer: PreTrainedTokenizerBase
     is_encoder_decoder: bool
     trust_remote_code: bool = False
+    special_tokens: bool = False
 
     @property
     def hidden_size(self) -> int:
@@ -85,11 +88,14 @@ class LMFiles:
         return [[*ids, self._end_id] for ids in self.text_ids([text.strip() for text in texts])]
 
     def text_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the tokens of each text and nothing else."""
+        """Return the tokens of each text, and nothing else unless ``special_tokens`` says so."""
         if not texts:
             return []
         encoded = self.tokenizer(
-            list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False
+            list(texts),
+            add_special_tokens=self.special_tokens,
+            return_attention_mask=False,
+            verbose=False,
         )
         return [list(ids) for ids in encoded["input_ids"]]
 
@@ -98,22 +104,18 @@ class LMFiles:
         return int(self.tokenizer.eos_token_id)
 
 
-def find_lm(config: ModelConfig) -> LMFiles:
+def find_lm(config: ModelConfig, *, setting: str = "model.name") -> LMFiles:
     """Return the checkpoint of ``model`` without loading its weights.
+
+    Args:
+        config: which checkpoint.
+        setting: what the user named it in, for messages.
 
     Raises:
         CheckpointError: as for :func:`msp.models.frozen_lm.load_frozen_lm`.
     """
-    path = find_folder(config)
-    try:
-        lm_config = AutoConfig.from_pretrained(
-            path, trust_remote_code=config.trust_remote_code, local_files_only=True
-        )
-    except Exception as error:
-        raise CheckpointError(
-            f"model {config.name}: {path / 'config.json'} is not a config that transformers can "
-            f"read ({first_line(error)})."
-        ) from error
+    path = find_folder(config, setting=setting)
+    lm_config = read_config(config, path)
     is_encoder_decoder = _is_encoder_decoder(config, lm_config)
     return LMFiles(
         name=config.name,
@@ -123,6 +125,23 @@ def find_lm(config: ModelConfig) -> LMFiles:
         is_encoder_decoder=is_encoder_decoder,
         trust_remote_code=config.trust_remote_code,
     )
+
+
+def read_config(config: ModelConfig, path: Path) -> PretrainedConfig:
+    """Return the config of a checkpoint's folder.
+
+    Raises:
+        CheckpointError: transformers cannot read it.
+    """
+    try:
+        return AutoConfig.from_pretrained(
+            path, trust_remote_code=config.trust_remote_code, local_files_only=True
+        )
+    except Exception as error:
+        raise CheckpointError(
+            f"model {config.name}: {path / 'config.json'} is not a config that transformers can "
+            f"read ({first_line(error)})."
+        ) from error
 
 
 def _is_encoder_decoder(config: ModelConfig, lm_config: PretrainedConfig) -> bool:
@@ -142,6 +161,20 @@ def _is_encoder_decoder(config: ModelConfig, lm_config: PretrainedConfig) -> boo
 
 
 def _load_tokenizer(config: ModelConfig, path: Path) -> PreTrainedTokenizerBase:
+    tokenizer = read_tokenizer(config, path)
+    if tokenizer.eos_token_id is None:
+        raise CheckpointError(f"model {config.name}: its tokenizer names no end token (eos_token).")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def read_tokenizer(config: ModelConfig, path: Path) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a checkpoint's folder.
+
+    Raises:
+        CheckpointError: there is none that can be read.
+    """
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             path, trust_remote_code=config.trust_remote_code, local_files_only=True
@@ -150,9 +183,5 @@ def _load_tokenizer(config: ModelConfig, path: Path) -> PreTrainedTokenizerBase:
         raise CheckpointError(
             f"model {config.name}: {path} has no tokenizer that can be read ({first_line(error)})."
         ) from error
-    if tokenizer.eos_token_id is None:
-        raise CheckpointError(f"model {config.name}: its tokenizer names no end token (eos_token).")
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
     loaded: PreTrainedTokenizerBase = tokenizer
     return loaded

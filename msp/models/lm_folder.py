@@ -16,13 +16,17 @@ from msp.errors import CheckpointError
 
 BUILTIN_PATH = Path(__file__).parent / "builtin"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
-HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "*.py"]
+HUB_FILES = ["*.safetensors", "*.json", "*.model", "*.spm", "*.txt", "*.jinja", "*.py"]
 HASHED_CHUNK_BYTES = 1 << 22
 UNSAFE_SUFFIXES = {".bin", ".pt", ".pth", ".h5", ".ckpt"}
 
 
-def find_folder(config: ModelConfig) -> Path:
+def find_folder(config: ModelConfig, *, setting: str = "model.name") -> Path:
     """Return the local folder of ``model``, fetched from the hub where it is a hub id.
+
+    Args:
+        config: which checkpoint.
+        setting: what the user named it in, for messages.
 
     Raises:
         CheckpointError: it is not there, cannot be had, or is no checkpoint.
@@ -32,11 +36,11 @@ def find_folder(config: ModelConfig) -> Path:
     else:
         path = Path(config.name).expanduser()
         if not path.exists() and _is_hub_id(config.name):
-            return _fetch_from_hub(config)
+            return _fetch_from_hub(config, setting)
     if not path.is_dir():
         found = "is a file" if path.is_file() else "is not there"
         raise CheckpointError(
-            f"model.name is {config.name}, but the folder {path} {found}; give builtin, the folder "
+            f"{setting} is {config.name}, but the folder {path} {found}; give builtin, the folder "
             "of a checkpoint (config.json, *.safetensors, tokenizer files), or a hub id."
         )
     if not (path / "config.json").is_file():
@@ -55,7 +59,7 @@ def _is_hub_id(name: str) -> bool:
     return not (model and Path(owner).exists())
 
 
-def _fetch_from_hub(config: ModelConfig) -> Path:
+def _fetch_from_hub(config: ModelConfig, setting: str) -> Path:
     from huggingface_hub import snapshot_download
 
     patterns = HUB_FILES if config.trust_remote_code else HUB_FILES[:-1]
@@ -66,7 +70,7 @@ def _fetch_from_hub(config: ModelConfig) -> Path:
     except Exception as error:
         at = f" at revision {config.revision}" if config.revision else ""
         raise CheckpointError(
-            f"model.name is {config.name}: there is no such local folder, and as a hub id{at} it "
+            f"{setting} is {config.name}: there is no such local folder, and as a hub id{at} it "
             f"cannot be had ({first_line(error)}); check the name and the network, or give a "
             "local folder."
         ) from error

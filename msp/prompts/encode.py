@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,7 @@ from msp.errors import ConfigError, TaskDataError
 from msp.models.lm_files import LMFiles
 from msp.prompts.exemplars import ExemplarPools
 from msp.prompts.mixtures import find_mixture
-from msp.prompts.text import constraint_of, present_names, render_context, render_target
+from msp.prompts.text import constraint_of, present_names, render_target, tuned_context
 from msp.records import Constraint, Example
 from msp.tasks.ontology import Ontology
 
@@ -89,14 +89,13 @@ class ExampleEncoder:
         Returns:
             None where it does not fit even without exemplars.
         """
-        room = self.files.max_positions - self.soft_length(constraint)
-        if not self.files.is_encoder_decoder:
-            room -= num_reserved
-        for start in range(len(exemplars) + 1):
-            text = self._render(constraint, exemplars[start:])
-            if len(self.files.text_ids([text])[0]) <= room:
-                return text
-        return None
+        return longest_context(
+            self.files,
+            exemplars,
+            lambda shown: self._render(constraint, shown),
+            num_reserved=num_reserved,
+            num_soft=self.soft_length(constraint),
+        )
 
     def context_of(self, example: Example, *, epoch: int, num_reserved: int) -> str | None:
         """Return the context that asks for what an example carries, with exemplars as in an epoch.
@@ -181,14 +180,35 @@ class ExampleEncoder:
         return self._pools.draw(example, self.prompts.num_exemplars, rng=rng)
 
     def _render(self, constraint: Constraint, exemplars: Sequence[Example]) -> str:
-        if not self.prompts.has_attributes:
-            return ""
-        return render_context(
-            constraint,
-            exemplars,
-            self.ontology,
-            attributes_in_text=self.prompts.attributes_in_text,
-        )
+        return tuned_context(self.prompts, constraint, exemplars, self.ontology)
+
+
+def longest_context(
+    files: LMFiles,
+    exemplars: Sequence[Example],
+    render: Callable[[Sequence[Example]], str],
+    *,
+    num_reserved: int,
+    num_soft: int = 0,
+) -> str | None:
+    """Return the context with the most of the last exemplars that fits the LM.
+
+    Args:
+        files: the LM's tokenizer and limits.
+        exemplars: the farthest, which are dropped first, stand first.
+        render: the context that shows some exemplars.
+        num_reserved: positions for what is written, which a decoder of its own has anyway.
+        num_soft: positions of the soft prompt.
+
+    Returns:
+        None where it does not fit even without exemplars.
+    """
+    room = files.max_positions - num_soft - (0 if files.is_encoder_decoder else num_reserved)
+    for start in range(len(exemplars) + 1):
+        text = render(exemplars[start:])
+        if len(files.text_ids([text])[0]) <= room:
+            return text
+    return None
 
 
 def has_attributes(example: Example) -> bool:

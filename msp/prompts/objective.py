@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from msp.models.frozen_lm import FrozenLM
+from msp.models.frozen_lm import FrozenLM, input_embedding
 from msp.prompts.encode import EncodedExample
 from msp.prompts.mixtures import MixedPrompt, text_summary
 from msp.prompts.soft import SoftPrompts
@@ -133,7 +133,7 @@ class TuningObjective(nn.Module):
 
     def _seq2seq(self, batch: Batch) -> tuple[Tensor, Tensor]:
         labels = batch.target.masked_fill(~batch.target_mask, IGNORED)
-        text = self.lm.get_input_embeddings()(batch.context)
+        text = input_embedding(self.lm, is_encoder_decoder=True)(batch.context)
         soft, soft_mask = self._mixed(batch, text)
         mask = torch.cat([soft_mask, batch.context_mask], dim=1)
         inputs = torch.cat([soft.to(text.dtype), text], dim=1)

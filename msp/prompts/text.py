@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from msp.config import PromptsConfig
 from msp.records import Constraint, Example
 from msp.tasks.ontology import Ontology
 
@@ -51,6 +52,23 @@ def render_context(
         lines.append(f"{opening}{colon}{render_target(exemplar.text)}".rstrip("\n"))
     last = line(len(exemplars) + 1, constraint.attributes, constraint.values)
     return "\n".join([*lines, f"{last}:" if attributes_in_text else last])
+
+
+def tuned_context(
+    prompts: PromptsConfig,
+    constraint: Constraint,
+    exemplars: Sequence[Example],
+    ontology: Ontology,
+) -> str:
+    """Return the text that follows soft prompts, in tuning and in writing alike.
+
+    It is empty where these come from an example alone.
+    """
+    if not prompts.has_attributes:
+        return ""
+    return render_context(
+        constraint, exemplars, ontology, attributes_in_text=prompts.attributes_in_text
+    )
 
 
 def render_target(text: str) -> str:

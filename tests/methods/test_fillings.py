@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from msp.config import RunConfig
 from msp.methods import make_plan
 from msp.methods.fillings import Fillings
+from msp.prompts.text import constraint_of
 from msp.records import Attribute, Example
 from msp.tasks.base import Kind, TaskData
 from msp.tasks.brackets import Node, labels_in, read_brackets, words_in
@@ -104,3 +106,11 @@ def test_new_combinations_of_entities_bring_a_string_for_each_and_parses_have_no
 def test_a_seed_example_without_a_string_to_ask_for_has_no_unit() -> None:
     plan = make_plan(config(novel_units_per_seed_example=0), TASKS["tagging"])
     assert {plan.unit(i).seed_uid for i in range(plan.num_units)} == {"e0", "e1"}
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_a_method_that_makes_texts_over_asks_for_no_other_strings(kind: str) -> None:
+    seeds = {example.uid: constraint_of(example) for example in TASKS[kind].seeds}
+    plan = make_plan(config(method="eda", units_per_seed_example=40), TASKS[kind])
+    units = [plan.unit(i) for i in range(plan.num_units)]
+    assert all(unit.constraint == seeds[unit.seed_uid] for unit in units)
