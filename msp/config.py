@@ -48,6 +48,9 @@ __all__ = [
     "with_absolute_paths",
 ]
 
+# Methods that write with weights of their own.
+_OWN_WEIGHTS = ("clm",)
+
 
 class RunConfig(Section):
     """One run: its sections, where its output goes and the seed of all that is random."""
@@ -120,6 +123,11 @@ class RunConfig(Section):
                     f"{generate.engine} does not know; set generate.engine to vllm."
                 )
             return
+        if generate.method in _OWN_WEIGHTS:
+            raise ValueError(
+                f"generate.method is {generate.method}, whose learned weights engine vllm cannot "
+                "be handed; set generate.engine to hf."
+            )
         if generate.repetition_penalty != 1.0:
             raise ValueError(
                 f"generate.repetition_penalty is {generate.repetition_penalty:g}; with engine vllm "

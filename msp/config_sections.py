@@ -141,6 +141,11 @@ class TuneConfig(Section):
     num_epochs: NonNegativeInt = Field(12, description="0 leaves the prompts as initialised")
     batch_size: PositiveInt = Field(16, description="examples per optimiser step, over all workers")
     learning_rate: PositiveFloat = 0.01
+    fit_learning_rate: PositiveFloat | None = Field(
+        None,
+        description="of a model that a method learns itself (clm, dexperts, cvae, fine_tune); "
+        "none: 1e-3, or 1e-4 where all weights of the LM learn",
+    )
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     warmup_fraction: Fraction = 0.1
     patience: PositiveInt = Field(
@@ -171,10 +176,15 @@ class TuneConfig(Section):
 class GenerateConfig(Section):
     """The plan, the engine and its sampling."""
 
-    method: Literal["msp", "hard_prompt"] = Field(
+    method: Literal["msp", "hard_prompt", "clm"] = Field(
         "msp",
-        description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its rival",
+        description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its "
+        "rival; clm: the LM fine-tuned on the seed examples",
     )
+    clm_weights: Literal["all", "lora"] = Field(
+        "lora", description="clm, fine_tune: what learns of the LM; all is kept, too, and as large"
+    )
+    lora_rank: PositiveInt = Field(8, description="of the adapters of clm, dexperts, fine_tune")
     engine: Literal["hf", "vllm", "scripted"] = Field(
         "hf", description="vllm: decoder-only LMs, continuous batching; needs the extra msp[vllm]"
     )

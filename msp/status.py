@@ -101,6 +101,7 @@ def _stage(store: ObjectStore) -> str:
         (layout.METRICS_JSON, "report"),
         (layout.MANIFEST, "train"),
         (layout.PROMPTS_JSON, "generate"),
+        (layout.FIT_JSON, "generate"),
         # An engine without prompts goes from its start to generation.
         (layout.progress_key("generate"), "generate"),
         (layout.RUN_JSON, "tune"),

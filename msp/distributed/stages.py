@@ -14,7 +14,7 @@ from msp.distributed.publish import publish, read_synthetic
 from msp.distributed.quality import measure_run_quality
 from msp.distributed.rounds import generate_candidates
 from msp.distributed.run import Run, headline
-from msp.methods import tunes_prompts
+from msp.methods import learns_a_model, tunes_prompts
 from msp.progress import StageProgress
 from msp.prompts.checkpoint import prompts_are_saved
 from msp.report.finish import write_dataset_card, write_figures, write_report
@@ -24,13 +24,15 @@ from msp.storage.stage_times import timed
 
 
 def tune(run: Run) -> dict[str, Any]:
-    """Return the tuning metrics once the prompts are in the store."""
-    if not tunes_prompts(run.config):
+    """Return the tuning metrics once the prompts, or a method's own model, are in the store."""
+    if learns_a_model(run.config):
+        from msp.distributed.fit import fit_model as learn
+    elif tunes_prompts(run.config):
+        from msp.distributed.tune import tune_prompts as learn
+    else:
         return {}
-    from msp.distributed.tune import tune_prompts
-
-    if prompts_are_saved(run.store):
-        return tune_prompts(run.config, run.task, run.store)
+    if prompts_are_saved(run.store) or run.store.exists(layout.FIT_JSON):
+        return learn(run.config, run.task, run.store)
     num_epochs = run.config.tune.num_epochs
     with placement.ours_out_of_rays(), StageProgress("tune", "epochs", num_epochs) as progress:
 
@@ -39,7 +41,7 @@ def tune(run: Run) -> dict[str, Any]:
             progress.update(state["epoch"], figures=figures)
 
         with timed(run.store, "tune"):
-            return tune_prompts(run.config, run.task, run.store, on_progress=show)
+            return learn(run.config, run.task, run.store, on_progress=show)
 
 
 def generate(run: Run) -> dict[str, Any]:

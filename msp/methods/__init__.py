@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from msp.config import RunConfig
-from msp.methods.base import Method, Opening, Plan, Writer
+from msp.methods.base import Fit, Method, Opening, Plan, Writer
+from msp.methods.clm import open_clm_fit, with_changed_weights
 from msp.methods.lm_writers import with_soft_prompts, with_text_alone
 from msp.methods.msp import MSPPlan
 from msp.methods.quota import QuotaPlan, quota_targets
@@ -12,6 +13,7 @@ from msp.tasks.base import TaskData
 
 __all__ = [
     "METHODS",
+    "Fit",
     "Method",
     "Opening",
     "Plan",
@@ -19,6 +21,7 @@ __all__ = [
     "Writer",
     "find_method",
     "first_round",
+    "learns_a_model",
     "make_plan",
     "quota_targets",
     "tunes_prompts",
@@ -28,6 +31,7 @@ __all__ = [
 METHODS: dict[str, Method] = {
     "msp": Method(with_soft_prompts, tunes_prompts=True),
     "hard_prompt": Method(with_text_alone),
+    "clm": Method(with_changed_weights, open_fit=open_clm_fit),
 }
 
 
@@ -39,6 +43,11 @@ def find_method(config: RunConfig) -> Method:
 def tunes_prompts(config: RunConfig) -> bool:
     """Tell whether the run tunes soft prompts: its method has some, and its engine an LM."""
     return find_method(config).tunes_prompts and config.generate.engine != "scripted"
+
+
+def learns_a_model(config: RunConfig) -> bool:
+    """Tell whether the run's method learns a model of its own before it writes."""
+    return find_method(config).open_fit is not None and config.generate.engine != "scripted"
 
 
 def make_plan(config: RunConfig, task: TaskData, round_plan: RoundPlan | None = None) -> Plan:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from msp.config import RunConfig
 from msp.records import Generated, Unit
 from msp.storage.store import ObjectStore
 from msp.tasks.base import TaskData
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class Plan(Protocol):
@@ -75,6 +78,33 @@ class Opening:
     untuned: bool = False
 
 
+class Fit(Protocol):
+    """A model that a method learns before it writes, and how; who trains it knows no more.
+
+    Its parameters that ask for a gradient learn, in float32, and are all that is kept.
+    """
+
+    module: nn.Module
+    learning_rate: float
+
+    def examples(self, epoch: int) -> Sequence[Any]:
+        """Return an epoch's examples, each with its ``length``: a function of seeds and epoch."""
+        ...
+
+    def dev_examples(self) -> Sequence[Any]:
+        """Return what chooses the best epoch; none where the task has no dev examples."""
+        ...
+
+    def loss(self, batch: Sequence[Any], *, share_done: float) -> tuple[Tensor, int]:
+        """Return the batch's summed loss in nats, with its gradient, and its target tokens.
+
+        Args:
+            batch: of :meth:`examples`.
+            share_done: of all planned steps, 0 to 1; 1 where it only measures.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Method:
     """One way of making candidates; plan, engines, filter, store and students are everybody's.
@@ -84,11 +114,14 @@ class Method:
         tunes_prompts: whether soft prompts are tuned before it writes.
         rewrites: whether a candidate is a seed example's own text made over. Such a text carries
             that example's labels, so no new combination is planned.
+        open_fit: opens the model that it learns for itself, if it does; imports what is
+            heavy itself.
     """
 
     open_writer: Callable[[Opening], Writer]
     tunes_prompts: bool = False
     rewrites: bool = False
+    open_fit: Callable[[Opening], Fit] | None = None
 
 
 def unit_key(*parts: object) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msp.config import RunConfig
 from msp.methods.base import Opening
 from msp.methods.writing import UnitWriter
 from msp.storage import layout
@@ -22,7 +23,7 @@ def with_soft_prompts(opening: Opening) -> UnitWriter:
     config, ontology = opening.config, opening.task.ontology
     if config.generate.engine == "scripted":
         return UnitWriter(config, ontology)
-    lm = _frozen_lm(opening)
+    lm = frozen_lm(opening)
     return UnitWriter(config, ontology, lm=lm, soft=_prompts(opening, lm))
 
 
@@ -31,14 +32,18 @@ def with_text_alone(opening: Opening) -> UnitWriter:
 
     It is the like-for-like rival of soft prompts: whatever they gain shows against it.
     """
-    config = opening.config
-    prompts = config.prompts.model_copy(update={"attributes_in_text": True})
-    config = config.model_copy(update={"prompts": prompts})
-    lm = None if config.generate.engine == "scripted" else _frozen_lm(opening)
+    config = naming_labels(opening.config)
+    lm = None if config.generate.engine == "scripted" else frozen_lm(opening)
     return UnitWriter(config, opening.task.ontology, lm=lm)
 
 
-def _frozen_lm(opening: Opening) -> FrozenLM:
+def naming_labels(config: RunConfig) -> RunConfig:
+    """Return the config with ``prompts.attributes_in_text`` on: text alone must say it all."""
+    prompts = config.prompts.model_copy(update={"attributes_in_text": True})
+    return config.model_copy(update={"prompts": prompts})
+
+
+def frozen_lm(opening: Opening) -> FrozenLM:
     """Return the LM; its embeddings suffice for an engine that loads the rest itself."""
     from msp.models.embeddings import load_embeddings
     from msp.models.frozen_lm import load_frozen_lm

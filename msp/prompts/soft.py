@@ -54,6 +54,11 @@ class SoftPrompts(nn.Module):
             torch.cat([shared_mask, mixed.mask], dim=1),
         )
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether a mixture depends on the text after it."""
+        return bool(self.mixture.reads_text)
+
     def length(self, num_present: int) -> int:
         """Return how many positions the soft prompt of ``num_present`` attributes takes."""
         prompt_length = self.attributes.shape[1]
@@ -65,6 +70,25 @@ class SoftPrompts(nn.Module):
         """Return each row's soft prompt [S, H] without padding or gradient, as engines take it."""
         mixed = self(present, text)
         return [row[mask] for row, mask in zip(mixed.embeddings, mixed.mask, strict=True)]
+
+
+class InstructionPrompt(nn.Module):
+    """One soft prompt before every text, whatever is asked: prompt tuning of a single task.
+
+    Args:
+        instruction: [P, H]; of length 0 it is no prompt at all.
+    """
+
+    reads_text = False
+
+    def __init__(self, instruction: Tensor) -> None:
+        super().__init__()
+        self.instruction = nn.Parameter(instruction.detach().clone())
+
+    def forward(self, present: Tensor, text: Tensor | None = None) -> MixedPrompt:
+        """Return the prompt once for each of the B rows of ``present`` [B, A]."""
+        shared = self.instruction[None].expand(len(present), -1, -1)
+        return MixedPrompt(shared, present.new_ones(shared.shape[:2], dtype=torch.bool))
 
 
 @torch.no_grad()

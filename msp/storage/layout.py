@@ -4,6 +4,7 @@
 
     run.json                                    resolved config, fingerprint, versions
     prompts/prompts.safetensors, prompts.json   the json is written last
+    fit/model.safetensors, fit.json             what a method learned itself; the json is last
     candidates/round-000-shard-0000012.parquet  written once: the commit mark of its units
     duplicates/round-000-block-0000000.parquet  ids that go, each with the id that it repeats
     duplicates/round-000.json                   written last
@@ -26,6 +27,8 @@ ARMS: tuple[Arm, ...] = ("seed_only", "augmented")
 RUN_JSON = "run.json"
 PROMPTS_TENSORS = "prompts/prompts.safetensors"
 PROMPTS_JSON = "prompts/prompts.json"
+FIT_TENSORS = "fit/model.safetensors"
+FIT_JSON = "fit/fit.json"
 CANDIDATES_PREFIX = "candidates/"
 DUPLICATES_PREFIX = "duplicates/"
 SYNTHETIC_PREFIX = "synthetic/"
