@@ -49,7 +49,9 @@ __all__ = [
 ]
 
 # Methods that write with weights of their own.
-_OWN_WEIGHTS = ("clm",)
+_OWN_WEIGHTS = ("clm", "dexperts", "cvae")
+# Methods that answer the task instead of writing.
+_DIRECT = ("fine_tune", "soft_prompt")
 
 
 class RunConfig(Section):
@@ -115,6 +117,11 @@ class RunConfig(Section):
 
     def _check_engine(self) -> None:
         generate, cluster = self.generate, self.cluster
+        if generate.method in _DIRECT and generate.engine != "hf":
+            raise ValueError(
+                f"generate.method is {generate.method}, for which the LM itself answers the task; "
+                f"generate.engine {generate.engine} cannot, so set it to hf."
+            )
         parallel = generate.tensor_parallel_size
         if generate.engine != "vllm":
             if parallel > 1:

@@ -176,10 +176,18 @@ class TuneConfig(Section):
 class GenerateConfig(Section):
     """The plan, the engine and its sampling."""
 
-    method: Literal["msp", "hard_prompt", "clm"] = Field(
-        "msp",
-        description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its "
-        "rival; clm: the LM fine-tuned on the seed examples",
+    method: Literal["msp", "hard_prompt", "clm", "dexperts", "cvae", "fine_tune", "soft_prompt"] = (
+        Field(
+            "msp",
+            description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its rival; "
+            "clm: the LM fine-tuned on the seed examples; "
+            "dexperts: the LM steered by an expert and an anti-expert of each attribute; "
+            "cvae: a variational autoencoder of the seed examples; "
+            "fine_tune, soft_prompt: nothing is generated, the LM answers the task itself",
+        )
+    )
+    dexperts_alpha: Annotated[float, Field(ge=0.0)] = Field(
+        2.0, description="how far experts and anti-experts steer the LM; 0: not at all"
     )
     clm_weights: Literal["all", "lora"] = Field(
         "lora", description="clm, fine_tune: what learns of the LM; all is kept, too, and as large"

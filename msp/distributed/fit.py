@@ -47,10 +47,8 @@ def fit_model(
     return read_fit_figures(store)
 
 
-def run_in_worker(
-    work: Callable[..., Any], config: RunConfig, task: TaskData, store: ObjectStore
-) -> Any:
-    """Return ``work(config, task, store)``, done where ``tune`` has its workers.
+def run_in_worker(work: Callable[..., None], config: RunConfig, *arguments: Any) -> None:
+    """Do ``work(config, *arguments)`` where ``tune`` has its workers.
 
     Raises:
         MSPError: the worker died too often; an error of our own comes out as itself.
@@ -64,7 +62,7 @@ def run_in_worker(
     )
     try:
         with placement.ours_out_of_rays():
-            return ray.get(remote.remote(config, task, store))
+            ray.get(remote.remote(config, *arguments))
     except RayError as error:
         found = (str(error).strip().splitlines() or [type(error).__name__])[-1]
         raise MSPError(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from msp.config import RunConfig
 from msp.methods.base import Fit, Method, Opening, Plan, Writer
 from msp.methods.clm import open_clm_fit, with_changed_weights
+from msp.methods.cvae import open_cvae_fit, with_autoencoder
+from msp.methods.dexperts import open_experts_fit, with_experts
+from msp.methods.direct import open_direct_fit, writes_nothing
 from msp.methods.lm_writers import with_soft_prompts, with_text_alone
 from msp.methods.msp import MSPPlan
 from msp.methods.quota import QuotaPlan, quota_targets
@@ -32,6 +35,10 @@ METHODS: dict[str, Method] = {
     "msp": Method(with_soft_prompts, tunes_prompts=True),
     "hard_prompt": Method(with_text_alone),
     "clm": Method(with_changed_weights, open_fit=open_clm_fit),
+    "dexperts": Method(with_experts, open_fit=open_experts_fit),
+    "cvae": Method(with_autoencoder, open_fit=open_cvae_fit),
+    "fine_tune": Method(writes_nothing, open_fit=open_direct_fit, is_direct=True),
+    "soft_prompt": Method(writes_nothing, open_fit=open_direct_fit, is_direct=True),
 }
 
 
@@ -47,7 +54,9 @@ def tunes_prompts(config: RunConfig) -> bool:
 
 def learns_a_model(config: RunConfig) -> bool:
     """Tell whether the run's method learns a model of its own before it writes."""
-    return find_method(config).open_fit is not None and config.generate.engine != "scripted"
+    method = find_method(config)
+    learns = method.open_fit is not None and not method.is_direct
+    return learns and config.generate.engine != "scripted"
 
 
 def make_plan(config: RunConfig, task: TaskData, round_plan: RoundPlan | None = None) -> Plan:

@@ -116,12 +116,15 @@ class Method:
             that example's labels, so no new combination is planned.
         open_fit: opens the model that it learns for itself, if it does; imports what is
             heavy itself.
+        is_direct: whether what it learns answers the task itself. Then nothing is generated,
+            and its answers stand where the augmented student's would.
     """
 
     open_writer: Callable[[Opening], Writer]
     tunes_prompts: bool = False
     rewrites: bool = False
     open_fit: Callable[[Opening], Fit] | None = None
+    is_direct: bool = False
 
 
 def unit_key(*parts: object) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from msp.config import RunConfig
 from msp.engines import make_engine
-from msp.engines.base import Request
+from msp.engines.base import Engine, Request
 from msp.errors import ConstraintError
 from msp.prompts.text import render_context
-from msp.records import Generated, Unit
+from msp.records import Constraint, Generated, Unit
 from msp.tasks.ontology import Ontology
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class UnitWriter:
         lm: the frozen LM; its embeddings suffice for engine ``vllm``, which loads the rest
             itself; None for the scripted engine, which needs none.
         soft: the tuned prompts on the LM's device; None writes from the context alone.
+        engine: what writes; None opens the one that ``generate.engine`` names.
+        steer: constraint -> adapters and weights; see :class:`msp.engines.base.Request`.
     """
 
     def __init__(
@@ -39,12 +41,15 @@ class UnitWriter:
         *,
         lm: FrozenLM | None = None,
         soft: SoftPrompts | None = None,
+        engine: Engine | None = None,
+        steer: Callable[[Constraint], tuple[tuple[int, float], ...]] = lambda _: (),
     ) -> None:
         self._config = config
         self._ontology = ontology
         self._lm = lm
         self._soft = soft
-        self._engine = make_engine(config.generate.engine, lm, config=config)
+        self._engine = engine or make_engine(config.generate.engine, lm, config=config)
+        self._steer = steer
         self._lock = threading.Lock()
 
     def write(self, units: Sequence[Unit]) -> list[list[Generated]]:
@@ -72,6 +77,7 @@ class UnitWriter:
                 soft=soft,
                 num_candidates=unit.num_candidates,
                 random_seed=unit.random_seed,
+                steering=self._steer(unit.constraint),
             )
             for unit, context, soft in zip(
                 units, contexts, self._mixed(units, contexts), strict=True

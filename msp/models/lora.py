@@ -85,9 +85,12 @@ class LoraBank(nn.Module):
         """Return s B A x for x [B, T, in], each row by its own adapter."""
         down, up = (part[key].to(x.dtype) for part in (self.down, self.up))
         if self._rows is None:
-            return _SCALE * ((x @ down[0].T) @ up[0].T)
-        assert x.ndim == 3 and len(x) == len(self._rows), (x.shape, len(self._rows))
-        return _SCALE * ((x @ down[self._rows].mT) @ up[self._rows].mT)
+            down, up = down[0], up[0]
+        else:
+            assert x.ndim == 3 and len(x) == len(self._rows), (x.shape, len(self._rows))
+            down, up = down[self._rows], up[self._rows]
+        change: Tensor = (x @ down.mT) @ up.mT
+        return _SCALE * change
 
 
 def linear_layers(model: Any) -> dict[str, tuple[nn.Module, int, int]]:

@@ -9,7 +9,7 @@
     duplicates/round-000-block-0000000.parquet  ids that go, each with the id that it repeats
     duplicates/round-000.json                   written last
     synthetic/round-000-shard-0000012.parquet   the kept ones; README.md; manifest.json, last
-    student/seed_only/, student/augmented/
+    student/seed_only/, student/augmented/ (or student/direct/, where nothing is generated)
     metrics.json, report.html
     state/                                      what resume needs and readers do not
 """
@@ -21,7 +21,8 @@ from typing import Literal
 
 from msp.errors import StorageError
 
-Arm = Literal["seed_only", "augmented"]
+# direct: an LM that answers the task itself, where nothing is generated.
+Arm = Literal["seed_only", "augmented", "direct"]
 ARMS: tuple[Arm, ...] = ("seed_only", "augmented")
 
 RUN_JSON = "run.json"

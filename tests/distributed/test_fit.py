@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from ray import cloudpickle
 
 from msp.config import RunConfig
 from msp.distributed.fit import fit_model
+from msp.distributed.run import run_stage
 from msp.distributed.tune_state import load_state
-from msp.errors import MSPError
+from msp.errors import ConfigError, MSPError
 from msp.methods import Opening, find_method, make_plan
+from msp.status import run_status
 from msp.storage import layout
 from msp.storage.local import LocalStore
 from msp.tasks import load_task
@@ -80,3 +83,29 @@ def test_a_killed_fit_goes_on_after_its_last_epoch_and_writes(tiny_llama_path, t
     ]
     units = [make_plan(configs[0], task).unit(i) for i in range(2)]
     assert writers[0].write(units) == writers[1].write(units)
+
+
+def test_a_run_that_answers_itself_reports_both_arms_and_generates_nothing(
+    tiny_llama_path, tmp_path
+) -> None:
+    config = RunConfig.model_validate(
+        {
+            **make_config(tmp_path / "run", tiny_llama_path, max_failures=0).model_dump(),
+            "generate": {"method": "fine_tune"},
+            "student": {"num_seeds": 2, "num_steps": 5, "encoder": str(tiny_llama_path)},
+        }
+    )
+    config = config.model_copy(update={"tune": config.tune.model_copy(update={"num_epochs": 1})})
+    with pytest.raises(ConfigError, match="writes no candidates"):
+        run_stage("generate", config)
+    line = run_stage("run", config)
+    assert line["num_candidates"] == 0 and line["direct"].keys() == line["seed_only"].keys()
+    store = LocalStore(tmp_path / "run")
+    figures = json.loads(store.read(layout.METRICS_JSON))
+    assert len(figures["student"]["direct"]["micro_f1"]["per_seed"]) == 2
+    assert len(figures["tune"]["curve"]) == 2 and "augmented" not in figures["student"]
+    page = store.read(layout.REPORT_HTML).decode()
+    assert "the LM answers the task itself" in page
+    assert not list(store.list(layout.CANDIDATES_PREFIX)) and not store.exists(layout.MANIFEST)
+    assert run_status(str(tmp_path / "run"))["stage"] == "done"
+    assert run_stage("run", config) == line

@@ -1,4 +1,4 @@
-"""clm: the LM learns from the seed examples, goes on where it was, and writes with what it knows."""
+"""clm: the LM learns from the seed examples, goes on where it was, and writes what it knows."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ def test_what_was_learned_is_what_writes(lm_path, small_task, make_run) -> None:
     fit_and_save(config, small_task, store)
     written = method.open_writer(opening).write(units)
     assert [len(texts) for texts in written] == [5, 5, 5]
-    assert all(found[0].text != before[0].text for found, before in zip(written, untuned, strict=True))
+    assert all(
+        found[0].text != before[0].text for found, before in zip(written, untuned, strict=True)
+    )
     assert written == method.open_writer(opening).write(units)
 
 
