@@ -179,7 +179,7 @@ class GenerateConfig(Section):
     method: Literal["msp", "hard_prompt", "clm", "dexperts", "cvae", "fine_tune", "soft_prompt"] = (
         Field(
             "msp",
-            description="msp: mixed soft prompts; hard_prompt: the same LM with text alone, its rival; "
+            description="msp: mixed soft prompts; hard_prompt: the same LM with text alone; "
             "clm: the LM fine-tuned on the seed examples; "
             "dexperts: the LM steered by an expert and an anti-expert of each attribute; "
             "cvae: a variational autoencoder of the seed examples; "

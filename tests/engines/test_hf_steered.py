@@ -77,7 +77,7 @@ def bank(tiny_lm: FrozenLM) -> LoraBank:
     bank = LoraBank(tiny_lm.model, rank=2, num_adapters=4)
     torch.manual_seed(1)
     for weight in bank.up.values():
-        weight.data.normal_(std=0.05)
+        weight.data.normal_(std=0.2)
     return bank
 
 
@@ -117,7 +117,8 @@ def test_a_greedy_text_follows_the_formula_computed_from_whole_passes(
             tokens.append(int(total.argmax()))
     alone = HFEngine(tiny_lm).generate([request], GREEDY)[0][0]
     text = tiny_lm.tokenizer.decode(tokens, skip_special_tokens=True).partition("\n")[0]
-    assert found.text == text.replace("\ufffd", "").strip() != alone.text
+    assert found.text == text.replace("\ufffd", "").strip()
+    assert abs(found.logprob - alone.logprob) > 0.01
 
 
 def test_a_text_does_not_depend_on_what_else_is_written(tiny_lm, bank, make_request) -> None:

@@ -51,5 +51,5 @@ def test_what_answers_itself_writes_nothing_and_needs_the_lm(
         find_method(config).open_writer(Opening(config, small_task, LocalStore(tmp_path)))
     with pytest.raises(ValidationError, match="set it to hf"):
         make_run(tiny_llama_path, method="fine_tune", engine="scripted")
-    with pytest.raises(ValidationError, match="set generate.engine to hf"):
+    with pytest.raises(ValidationError, match="engine to hf"):
         make_run(tiny_llama_path, method="clm", engine="vllm")
