@@ -14,6 +14,7 @@ from typing import Any
 from msp.config import RunConfig
 from msp.distributed.fit import run_in_worker
 from msp.distributed.tune import progress_followed
+from msp.storage import layout
 from msp.storage.store import ObjectStore
 from msp.students.examples import labelled_texts
 from msp.students.kinds import make_learner
@@ -47,6 +48,8 @@ def train_direct(
         Training("direct", config.seed + k, task.content_hash, is_saved=k == 0)
         for k in range(config.student.num_seeds)
     ]
+    if not store.exists(layout.progress_key("train")):
+        _say_that_it_trains(store, len(trainings))
     for training in trainings:
         if finished_scores(store, training) is None:
             with progress_followed(store, on_progress):
@@ -54,6 +57,12 @@ def train_direct(
     found = [finished_scores(store, training) for training in trainings]
     scores = summarise([scores for scores in found if scores is not None])
     return {**scores, "num_seed_examples": len(task.seeds)}
+
+
+def _say_that_it_trains(store: ObjectStore, num_trainings: int) -> None:
+    """Let ``msp status`` know that nothing is generated before."""
+    state = {"done_students": 0, "planned_students": num_trainings, "wall_seconds": 0.0}
+    store.write(layout.progress_key("train"), json.dumps(state).encode())
 
 
 def _work(config: RunConfig, task: TaskData, store: ObjectStore, training: Training) -> None:
