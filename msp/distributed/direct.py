@@ -14,6 +14,7 @@ from typing import Any
 from msp.config import RunConfig
 from msp.distributed.fit import run_in_worker
 from msp.distributed.tune import progress_followed
+from msp.methods.fit_store import fit_is_saved
 from msp.storage import layout
 from msp.storage.store import ObjectStore
 from msp.students.examples import labelled_texts
@@ -51,7 +52,9 @@ def train_direct(
     if not store.exists(layout.progress_key("train")):
         _say_that_it_trains(store, len(trainings))
     for training in trainings:
-        if finished_scores(store, training) is None:
+        # What is kept of the first one may have been damaged and set aside since.
+        is_whole = fit_is_saved(store) or not training.is_saved
+        if finished_scores(store, training) is None or not is_whole:
             with progress_followed(store, on_progress):
                 run_in_worker(_work, config, task, store, training)
     found = [finished_scores(store, training) for training in trainings]

@@ -136,9 +136,9 @@ class Fitter:
             for moment in MOMENTS
             if moment in self._adam.state[parameter]  # what no batch has used has none
         }
-        state = self._state.after(record, step=step, config=self._config)
-        self._state = replace(state, tensors={**parameters, **moments})
-        save_state(self._store, self._state, parameters=parameters)
+        self._state = self._state.after(record, step=step, config=self._config)
+        state = replace(self._state, tensors={**parameters, **moments})
+        save_state(self._store, state, parameters=parameters)
         self._say_progress()
 
     @torch.no_grad()

@@ -8,10 +8,12 @@ one forward pass together.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from msp.config import GenerateConfig
 from msp.engines.base import Request
 from msp.engines.decode import Prefill, Rows
 from msp.engines.hf import HFEngine, prefill
@@ -135,6 +137,16 @@ class SteeredEngine(HFEngine):
         super().__init__(lm)
         self._bank = bank
         self._start = lm.files.text_ids([start])[0]
+
+    def _num_units(
+        self, requests: Sequence[Request], lengths: Sequence[int], sampling: GenerateConfig
+    ) -> int:
+        """Return how many units go into a batch, an adapter's row counted like one of the LM."""
+        rows = [
+            replace(request, num_candidates=request.num_candidates * (1 + len(request.steering)))
+            for request in requests
+        ]
+        return super()._num_units(rows, lengths, sampling)
 
     def _prefilled(self, requests: Sequence[Request], prompts: Sequence[Tensor]) -> Prefill:
         base = super()._prefilled(requests, prompts)

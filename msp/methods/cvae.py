@@ -38,8 +38,8 @@ class Conditions:
 
     @property
     def domains(self) -> list[str]:
-        """The domains that there is something to learn of."""
-        return sorted({self.task.domain, *(example.domain for example in self.task.labelled)})
+        """The domains of the task, whichever of them the examples at hand are of."""
+        return sorted({self.task.domain, *self.task.ontology.domains})
 
     @property
     def size(self) -> int:
