@@ -84,8 +84,15 @@ class Fit(Protocol):
     Its parameters that ask for a gradient learn, in float32, and are all that is kept.
     """
 
-    module: nn.Module
-    learning_rate: float
+    @property
+    def module(self) -> nn.Module:
+        """What learns, and perhaps more that does not."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest one, of all that learns."""
+        ...
 
     def examples(self, epoch: int) -> Sequence[Any]:
         """Return an epoch's examples, each with its ``length``: a function of seeds and epoch."""

@@ -254,4 +254,5 @@ def latents(streams: Tensor) -> Tensor:
 
     draws = [uniforms(streams, _LATENT_STEPS + d) for d in range(LATENT_SIZE)]
     # The middle of each step of 2**-24, since 0 has no quantile.
-    return torch.special.ndtri(torch.stack(draws, dim=1).double() + 2.0**-25).float()
+    z: Tensor = torch.special.ndtri(torch.stack(draws, dim=1).double() + 2.0**-25)
+    return z.float()
