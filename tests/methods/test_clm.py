@@ -9,11 +9,12 @@ import pytest
 
 from msp.distributed.fit_worker import Fitter, fit_and_save
 from msp.distributed.tune_state import load_state
-from msp.errors import CheckpointError, StorageError
+from msp.errors import CheckpointError, DamagedError, StorageError
 from msp.methods import Opening, find_method, make_plan
 from msp.methods.clm import open_clm_fit
 from msp.methods.fit_store import read_fit_figures
 from msp.storage import layout
+from msp.storage.damage import set_aside_damaged
 from msp.storage.local import LocalStore
 
 
@@ -100,3 +101,16 @@ def test_weights_of_another_lm_or_of_other_settings_are_refused(
     ):
         with pytest.raises(CheckpointError, match=message):
             find_method(other).open_writer(Opening(other, small_task, store))
+
+
+def test_damaged_weights_are_named_and_set_aside_with_what_speaks_of_them(
+    tiny_llama_path, small_task, make_run
+) -> None:
+    config = make_run(tiny_llama_path, method="clm", tune={"num_epochs": 0})
+    store = LocalStore(Path(config.output_uri))
+    fit_and_save(config, small_task, store)
+    assert set_aside_damaged(store) == []
+    store.write(layout.FIT_TENSORS, store.read(layout.FIT_TENSORS)[:-9])
+    with pytest.raises(DamagedError, match=r"model\.safetensors: is damaged"):
+        find_method(config).open_writer(Opening(config, small_task, store))
+    assert set_aside_damaged(store) == [layout.FIT_JSON, layout.FIT_TENSORS]

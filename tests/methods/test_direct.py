@@ -26,7 +26,7 @@ def test_learning_lowers_the_loss_of_the_answers(
     learning = [n for n, p in predictor.fit.module.named_parameters() if p.requires_grad]
     assert (learning == ["instruction"]) == (method == "soft_prompt")
     curve = Fitter(predictor.fit, config.tune, store, seed=1).run()["curve"]
-    assert curve[-1]["dev_loss"] < curve[0]["dev_loss"] - 0.3
+    assert curve[-1]["dev_loss"] < curve[0]["dev_loss"] - 0.1
 
 
 def test_a_fine_tuned_lm_answers_texts_like_those_it_learned(
