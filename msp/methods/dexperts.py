@@ -8,8 +8,8 @@ adapter of the same frozen LM. For a constraint C the next token is drawn from
     softmax( z(x | context) + alpha / |C| * sum over a in C of ( z+a(x) - z-a(x) ) )
 
 with alpha = ``generate.dexperts_alpha``. With one attribute it is the published
-formula; the mean keeps its size however many are asked for. z reads the context
-of ``hard_prompt``. The experts read the header and the candidate so far, and no
+formula; the mean keeps its size however many are asked for. A candidate's
+``logprob`` is under this mixture. z reads the context of ``hard_prompt``. The experts read the header and the candidate so far, and no
 label: as published, they know their attribute from the texts that they learned
 from.
 
