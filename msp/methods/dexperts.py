@@ -9,9 +9,9 @@ adapter of the same frozen LM. For a constraint C the next token is drawn from
 
 with alpha = ``generate.dexperts_alpha``. With one attribute it is the published
 formula; the mean keeps its size however many are asked for. A candidate's
-``logprob`` is under this mixture. z reads the context of ``hard_prompt``. The experts read the header and the candidate so far, and no
-label: as published, they know their attribute from the texts that they learned
-from.
+``logprob`` is under this mixture. z reads the context of ``hard_prompt``. The
+experts read the header and the candidate so far, and no label: as published,
+they know their attribute from the texts that they learned from.
 
 Each epoch an example teaches the expert of every attribute that it carries, and
 as many anti-experts, drawn anew, of attributes that it does not. So both sides
