@@ -48,6 +48,11 @@ __all__ = [
     "with_absolute_paths",
 ]
 
+# Methods that write with weights of their own.
+_OWN_WEIGHTS = ("clm", "dexperts", "cvae")
+# Methods that answer the task instead of writing.
+_DIRECT = ("fine_tune", "soft_prompt")
+
 
 class RunConfig(Section):
     """One run: its sections, where its output goes and the seed of all that is random."""
@@ -118,6 +123,11 @@ class RunConfig(Section):
 
     def _check_engine(self) -> None:
         generate, cluster = self.generate, self.cluster
+        if generate.method in _DIRECT and generate.engine != "hf":
+            raise ValueError(
+                f"generate.method is {generate.method}, for which the LM itself answers the task; "
+                f"generate.engine {generate.engine} cannot, so set it to hf."
+            )
         parallel = generate.tensor_parallel_size
         if generate.engine != "vllm":
             if parallel > 1:
@@ -126,6 +136,11 @@ class RunConfig(Section):
                     f"{generate.engine} does not know; set generate.engine to vllm."
                 )
             return
+        if generate.method in _OWN_WEIGHTS:
+            raise ValueError(
+                f"generate.method is {generate.method}, whose learned weights engine vllm cannot "
+                "be handed; set generate.engine to hf."
+            )
         if generate.repetition_penalty != 1.0:
             raise ValueError(
                 f"generate.repetition_penalty is {generate.repetition_penalty:g}; with engine vllm "

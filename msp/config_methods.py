@@ -18,6 +18,9 @@ _READ_BY: dict[str, tuple[str, ...]] = {
     "mask_share": ("fill_in",),
     "num_shots": ("in_context",),
     "in_context_style": ("in_context",),
+    "dexperts_alpha": ("dexperts",),
+    "clm_weights": ("clm", "fine_tune"),
+    "lora_rank": ("clm", "dexperts", "fine_tune"),
     "embeddings": ("softsrv", "msp"),
     "embedding_noise": ("softsrv", "msp"),
 }
@@ -62,6 +65,15 @@ class MethodSettings(BaseModel):
     num_shots: Annotated[int, Field(gt=0)] = Field(8, description="in_context: exemplars shown")
     in_context_style: Literal["base", "chain_of_thought"] = Field(
         "base", description="in_context: the text at once, or after a line of reasoning"
+    )
+    dexperts_alpha: Annotated[float, Field(ge=0.0)] = Field(
+        2.0, description="dexperts: how far experts and anti-experts steer the LM; 0: not at all"
+    )
+    clm_weights: Literal["all", "lora"] = Field(
+        "lora", description="clm, fine_tune: what learns of the LM; all is kept, too, and as large"
+    )
+    lora_rank: Annotated[int, Field(gt=0)] = Field(
+        8, description="of the adapters of clm, dexperts, fine_tune"
     )
     embeddings: Literal["training", "perturbed", "interpolated"] = Field(
         "interpolated",

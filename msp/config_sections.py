@@ -184,6 +184,11 @@ class TuneConfig(Section):
     num_epochs: NonNegativeInt = Field(12, description="0 leaves the prompts as initialised")
     batch_size: PositiveInt = Field(16, description="examples per optimiser step, over all workers")
     learning_rate: PositiveFloat = 0.01
+    fit_learning_rate: PositiveFloat | None = Field(
+        None,
+        description="of a model that a method learns itself (clm, dexperts, cvae, fine_tune); "
+        "none: 1e-3, or 1e-4 where all weights of the LM learn",
+    )
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.0
     warmup_fraction: Fraction = 0.1
     patience: PositiveInt = Field(
@@ -223,11 +228,20 @@ class GenerateConfig(Section, MethodSettings):
         "paraphrase",
         "fill_in",
         "round_trip",
+        "clm",
+        "dexperts",
+        "cvae",
+        "fine_tune",
+        "soft_prompt",
     ] = Field(
         "msp",
         description="msp: mixed soft prompts; softsrv: prompts computed from real examples "
         "(prompts.source: example); hard_prompt: the same LM with text alone, their rival; "
-        "in_context: the same LM with more exemplars; the others make seed examples' texts over",
+        "in_context: the same LM with more exemplars; eda, paraphrase, fill_in, round_trip: seed "
+        "examples' texts made over; clm: the LM fine-tuned on the seed examples; dexperts: the LM "
+        "steered by an expert and an anti-expert of each attribute; cvae: a variational "
+        "autoencoder of the seed examples; fine_tune, soft_prompt: nothing is generated, the LM "
+        "answers the task itself",
     )
     engine: Literal["hf", "vllm", "scripted"] = Field(
         "hf", description="vllm: decoder-only LMs, continuous batching; needs the extra msp[vllm]"

@@ -75,7 +75,11 @@ def _spread_units(config: RunConfig, task: TaskData, num_candidates: int) -> lis
 
 
 def _state_of_prompts(config: RunConfig, store: ObjectStore) -> str:
-    if not find_method(config).tunes_prompts:
+    method = find_method(config)
+    if method.open_fit is not None and config.generate.engine != "scripted":
+        learned = "has learned" if store.exists(layout.FIT_JSON) else "has not learned yet"
+        return f"none ({config.generate.method}, which {learned})"
+    if not method.tunes_prompts:
         return f"none ({config.generate.method})"
     if config.generate.engine == "scripted":
         return "none (scripted engine)"

@@ -88,7 +88,9 @@ def _stage(store: ObjectStore) -> str:
         (layout.REPORT_HTML, "done"),
         (layout.METRICS_JSON, "report"),
         (layout.MANIFEST, "train"),
+        (layout.progress_key("train"), "train"),  # of a run that generates nothing
         (layout.PROMPTS_JSON, "generate"),
+        (layout.FIT_JSON, "generate"),
         # An engine without prompts goes from its start to generation.
         (layout.progress_key("generate"), "generate"),
         (layout.RUN_JSON, "tune"),

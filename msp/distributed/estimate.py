@@ -31,8 +31,18 @@ from msp.distributed.quality import measure_run_quality
 from msp.distributed.run import Run, open_checked, record
 from msp.errors import StorageError
 from msp.forecast import Forecast, Measured, Part, forecast, num_waves, summary
-from msp.methods import RoundPlan, first_round, make_plan, quota_targets, tunes_prompts
+from msp.methods import (
+    Opening,
+    RoundPlan,
+    find_method,
+    first_round,
+    learns_a_model,
+    make_plan,
+    quota_targets,
+    tunes_prompts,
+)
 from msp.methods.base import num_shards
+from msp.methods.direct import writes_nothing
 from msp.progress import console
 from msp.records import Example
 from msp.report.finish import write_dataset_card, write_figures
@@ -81,6 +91,8 @@ def estimate_run(config: RunConfig) -> dict[str, Any]:
     """
     with _scratch(with_absolute_paths(config)) as output_uri:
         part = open_checked(_part_of(config, output_uri))
+        if find_method(config).is_direct:
+            writes_nothing(Opening(config, part.task, part.store))
         placement.connect(part.config.cluster)
         record(part)
         found = _measure(config, part)
@@ -139,14 +151,16 @@ def _measure(config: RunConfig, part: Run) -> Forecast:
 
 def _measure_tune(config: RunConfig, part: Run) -> tuple[Part | None, dict[str, Any]]:
     """Return the time of tuning, and its figures; a few steps stand for an epoch."""
-    if not tunes_prompts(config):
+    if learns_a_model(config):
+        from msp.distributed.fit import fit_model as learn
+    elif tunes_prompts(config):
+        from msp.distributed.tune import tune_prompts as learn
+    else:
         return None, {}
-    from msp.distributed.tune import tune_prompts
-
     started = time.monotonic()
     few, share = _few_examples(part.task, _TUNE_STEPS * config.tune.batch_size)
     with placement.ours_out_of_rays():
-        tuned = tune_prompts(part.config, few, part.store)
+        tuned = learn(part.config, few, part.store)
     wall = time.monotonic() - started
     seconds = [record["seconds"] for record in tuned["curve"]]
     if not seconds:

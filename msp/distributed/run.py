@@ -165,6 +165,7 @@ def headline(store: ObjectStore, figures: Mapping[str, Any]) -> dict[str, Any]:
         "num_synthetic": figures["generate"]["num_kept"],
         **{
             arm: {name: round(student[arm][name]["mean"], 2) for name in student["headline"][:2]}
-            for arm in ("seed_only", "augmented")
+            for arm in ("seed_only", "augmented", "direct")
+            if arm in student
         },
     }

@@ -6,7 +6,8 @@ resumed generation starts without them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from msp.distributed import placement
@@ -14,7 +15,8 @@ from msp.distributed.publish import publish, read_synthetic
 from msp.distributed.quality import measure_run_quality
 from msp.distributed.rounds import generate_candidates
 from msp.distributed.run import Run, headline
-from msp.methods import tunes_prompts
+from msp.methods import Opening, find_method, learns_a_model, tunes_prompts
+from msp.methods.direct import writes_nothing
 from msp.progress import StageProgress
 from msp.prompts.checkpoint import prompts_are_saved
 from msp.report.finish import write_dataset_card, write_figures, write_report
@@ -24,13 +26,25 @@ from msp.storage.stage_times import timed
 
 
 def tune(run: Run) -> dict[str, Any]:
-    """Return the tuning metrics once the prompts are in the store."""
-    if not tunes_prompts(run.config):
-        return {}
-    from msp.distributed.tune import tune_prompts
+    """Return the tuning metrics once the prompts, or a method's own model, are in the store.
 
-    if prompts_are_saved(run.store):
-        return tune_prompts(run.config, run.task, run.store)
+    What answers the task itself learns with the students.
+    """
+    if learns_a_model(run.config):
+        from msp.distributed.fit import fit_model as learn
+    elif tunes_prompts(run.config):
+        from msp.distributed.tune import tune_prompts as learn
+    else:
+        return {}
+    if prompts_are_saved(run.store) or run.store.exists(layout.FIT_JSON):
+        return learn(run.config, run.task, run.store)
+    with _learning_shown(run) as show:
+        return learn(run.config, run.task, run.store, on_progress=show)
+
+
+@contextmanager
+def _learning_shown(run: Run) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Time what the block learns, and show the progress that it is told."""
     num_epochs = run.config.tune.num_epochs
     with placement.ours_out_of_rays(), StageProgress("tune", "epochs", num_epochs) as progress:
 
@@ -39,11 +53,17 @@ def tune(run: Run) -> dict[str, Any]:
             progress.update(state["epoch"], figures=figures)
 
         with timed(run.store, "tune"):
-            return tune_prompts(run.config, run.task, run.store, on_progress=show)
+            yield show
 
 
 def generate(run: Run) -> dict[str, Any]:
-    """Return the manifest's figures once every unit is judged and the data set is published."""
+    """Return the manifest's figures once every unit is judged and the data set is published.
+
+    Raises:
+        ConfigError: the run's method answers the task itself and writes nothing.
+    """
+    if find_method(run.config).is_direct:
+        writes_nothing(Opening(run.config, run.task, run.store))
     if not run.store.exists(layout.MANIFEST):
         tune(run)
         placement.connect(run.config.cluster)
@@ -65,6 +85,8 @@ def generate(run: Run) -> dict[str, Any]:
 
 def train(run: Run) -> dict[str, Any]:
     """Return the scores of both students once they are trained."""
+    if find_method(run.config).is_direct:
+        return _answer(run)
     generate(run)
     from msp.distributed.train import train_students
 
@@ -75,12 +97,33 @@ def train(run: Run) -> dict[str, Any]:
         )
 
 
+def _answer(run: Run) -> dict[str, Any]:
+    """Return the scores of the LM's own answers, and of the student of the seed examples."""
+    from msp.distributed.direct import train_direct
+    from msp.distributed.train import train_students
+
+    with _learning_shown(run) as show:
+        direct = train_direct(run.config, run.task, run.store, on_progress=show)
+    with placement.ours_out_of_rays():
+        students = train_students(run.config, run.task, run.store, lambda: (), arms=("seed_only",))
+    return {**students, "direct": direct}
+
+
 def measure(run: Run) -> dict[str, Any]:
     """Return all figures of the run once ``metrics.json`` and ``report.html`` are written."""
-    stages = {"tune": tune(run), "student": train(run)}
+    student = train(run)
+    stages = {"tune": _learned(run), "student": student}
     with timed(run.store, "evaluate"):
         quality = measure_run_quality(run.config, run.task)
     return write_figures(run.config, run.task, run.store, stages=stages, quality=quality)
+
+
+def _learned(run: Run) -> dict[str, Any]:
+    if not find_method(run.config).is_direct:
+        return tune(run)
+    from msp.methods.fit_store import read_fit_figures
+
+    return read_fit_figures(run.store)
 
 
 def report(run: Run) -> dict[str, Any]:

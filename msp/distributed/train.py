@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -48,6 +48,8 @@ def train_students(
     task: TaskData,
     store: ObjectStore,
     synthetic: Callable[[], Iterable[Example]],
+    *,
+    arms: Sequence[layout.Arm] = layout.ARMS,
 ) -> dict[str, Any]:
     """Return both arms' scores once every training is done, doing those that are missing.
 
@@ -56,6 +58,8 @@ def train_students(
         task: seed, dev and test examples; the threshold is chosen on dev alone.
         store: of the run.
         synthetic: returns the synthetic examples, in the same order every time.
+        arms: the students that are trained; the augmented one only where there is something
+            synthetic.
 
     Returns:
         ``seed_only`` and ``augmented``, each as :func:`msp.students.score.summarise` returns it
@@ -67,9 +71,14 @@ def train_students(
         TaskDataError: an example carries a label that the ontology does not know.
     """
     labels = [attribute.name for attribute in task.ontology.attributes]
-    sets = {
-        arm: training_set_of(task, examples, config=config.student, seed=config.seed)
-        for arm, examples in (("seed_only", ()), ("augmented", synthetic()))
+    sets: dict[layout.Arm, TrainingSet] = {
+        arm: training_set_of(
+            task,
+            synthetic() if arm == "augmented" else (),
+            config=config.student,
+            seed=config.seed,
+        )
+        for arm in arms
     }
     dev, test = (labelled_texts(split, labels, task.kind) for split in (task.dev, task.test))
     evaluation = Evaluation(dev, test, make_learner(task, config.task.metrics))
@@ -90,12 +99,12 @@ def train_students(
     return {**scores, "headline": headline, "wall_seconds": _wall_seconds(store)}
 
 
-def _plan(config: RunConfig, sets: dict[str, TrainingSet]) -> list[Training]:
-    hashes = {arm: sets[arm].content_hash for arm in layout.ARMS}
+def _plan(config: RunConfig, sets: Mapping[layout.Arm, TrainingSet]) -> list[Training]:
+    hashes = {arm: found.content_hash for arm, found in sets.items()}
     return [
         Training(arm, config.seed + k, hashes[arm], is_saved=k == 0)
         for k in range(config.student.num_seeds)
-        for arm in layout.ARMS
+        for arm in sets
     ]
 
 
@@ -135,11 +144,11 @@ def _finetune(work: StudentWork) -> float:
 def _scores(
     store: ObjectStore,
     trainings: Sequence[Training],
-    sets: dict[str, TrainingSet],
+    sets: Mapping[layout.Arm, TrainingSet],
     num_seed_examples: int,
 ) -> dict[str, Any]:
     arms: dict[str, Any] = {}
-    for arm in layout.ARMS:
+    for arm in sets:
         found = [finished_scores(store, t) for t in trainings if t.arm == arm]
         arms[arm] = {
             **summarise([scores for scores in found if scores is not None]),

@@ -73,7 +73,7 @@ def tune_prompts(
     _check_fit(config, task, files)
     state = load_state(store)
     if config.tune.num_epochs and not state.stop:
-        with _progress_followed(store, on_progress):
+        with progress_followed(store, on_progress):
             _run_workers(TuneJob(config, task, store))
         state = load_state(store)
     soft = _best_prompts(config, task, store, state, files=files)
@@ -159,7 +159,7 @@ def _best_prompts(
 
 
 @contextmanager
-def _progress_followed(
+def progress_followed(
     store: ObjectStore, on_progress: Callable[[dict[str, Any]], None] | None
 ) -> Iterator[None]:
     """Call ``on_progress`` with each new progress while the block runs, and once after it."""

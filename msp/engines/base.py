@@ -23,6 +23,8 @@ class Request:
         soft: [S, H], the unit's mixed soft prompt without padding; None for text alone.
         num_candidates: how many texts are wanted.
         random_seed: candidate k draws from random stream ``random_seed + k``.
+        steering: (adapter, weight) of each adapter whose logits are added to the LM's; only the
+            steered engine looks at it.
     """
 
     unit_id: int
@@ -30,6 +32,7 @@ class Request:
     soft: Tensor | None
     num_candidates: int
     random_seed: int
+    steering: tuple[tuple[int, float], ...] = ()
 
 
 class Engine(Protocol):

@@ -43,7 +43,6 @@ class HFEngine:
 
     def __init__(self, lm: FrozenLM) -> None:
         self._lm = lm
-        self._prefill = Seq2SeqPrefill if lm.is_encoder_decoder else CausalPrefill
         self._footprint = Footprint.of(lm)
         self._counts: Counter[str] = Counter()
         self._stop: Tensor | None = None
@@ -153,7 +152,7 @@ class HFEngine:
         sampling: GenerateConfig,
     ) -> list[list[Generated]]:
         prompts = [self._prompt(r, ids) for r, ids in zip(requests, token_ids, strict=True)]
-        prefill = self._prefill(self._lm.model, prompts)
+        prefill = self._prefilled(requests, prompts)
         self._counts["prompt_positions"] += prefill.num_positions
         self._counts["padding_positions"] += prefill.num_positions - sum(map(len, prompts))
         device = prompts[0].device
@@ -170,6 +169,10 @@ class HFEngine:
                 check_number(self._lm, requests[unit], text)
                 texts[unit].append(text)
         return texts
+
+    def _prefilled(self, requests: Sequence[Request], prompts: Sequence[Tensor]) -> Prefill:
+        """Return the state after the requests' prompts [L, H], the longest first."""
+        return prefill(self._lm, prompts)
 
     def take_counts(self) -> dict[str, int]:
         """Return counts as :class:`msp.engines.base.Engine` says."""
@@ -207,6 +210,11 @@ class HFEngine:
             f"{self._lm.max_positions} positions; use fewer or shorter exemplars, or lower "
             "generate.max_new_tokens."
         )
+
+
+def prefill(lm: FrozenLM, prompts: Sequence[Tensor]) -> Prefill:
+    """Return an LM's state after prompts [L, H], the longest first."""
+    return (Seq2SeqPrefill if lm.is_encoder_decoder else CausalPrefill)(lm.model, prompts)
 
 
 def _soft_length(request: Request) -> int:

@@ -8,7 +8,11 @@ from msp.config import ModelConfig, RunConfig
 from msp.config_methods import WITHOUT_LM
 from msp.methods import quota
 from msp.methods.balance import Cell
-from msp.methods.base import Method, Opening, Plan, Writer
+from msp.methods.base import Fit, Method, Opening, Plan, Writer
+from msp.methods.clm import open_clm_fit, with_changed_weights
+from msp.methods.cvae import open_cvae_fit, with_autoencoder
+from msp.methods.dexperts import open_experts_fit, with_experts
+from msp.methods.direct import open_direct_fit, writes_nothing
 from msp.methods.eda import open_eda
 from msp.methods.engine_rewriters import (
     check_paraphrase,
@@ -27,6 +31,7 @@ from msp.tasks.base import TaskData
 
 __all__ = [
     "METHODS",
+    "Fit",
     "Method",
     "Opening",
     "Plan",
@@ -36,6 +41,7 @@ __all__ = [
     "content_hashes",
     "find_method",
     "first_round",
+    "learns_a_model",
     "make_plan",
     "quota_targets",
     "tunes_prompts",
@@ -61,6 +67,11 @@ METHODS: dict[str, Method] = {
         check=check_round_trip,
         checkpoints=("helper_model", "helper_model_back"),
     ),
+    "clm": Method(with_changed_weights, open_fit=open_clm_fit),
+    "dexperts": Method(with_experts, open_fit=open_experts_fit),
+    "cvae": Method(with_autoencoder, open_fit=open_cvae_fit),
+    "fine_tune": Method(writes_nothing, open_fit=open_direct_fit, is_direct=True),
+    "soft_prompt": Method(writes_nothing, open_fit=open_direct_fit, is_direct=True),
 }
 
 
@@ -118,6 +129,13 @@ def content_hashes(
 def quota_targets(config: RunConfig, task: TaskData) -> dict[Cell, int]:
     """Return the combinations that the run asks for; as :func:`msp.methods.quota.quota_targets`."""
     return quota.quota_targets(config, task, rewrites=find_method(config).rewrites)
+
+
+def learns_a_model(config: RunConfig) -> bool:
+    """Tell whether the run's method learns a model of its own before it writes."""
+    method = find_method(config)
+    learns = method.open_fit is not None and not method.is_direct
+    return learns and config.generate.engine != "scripted"
 
 
 def make_plan(config: RunConfig, task: TaskData, round_plan: RoundPlan | None = None) -> Plan:

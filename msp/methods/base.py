@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from msp.config import RunConfig
 from msp.records import Generated, Unit
 from msp.storage.store import ObjectStore
 from msp.tasks.base import TaskData
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class Plan(Protocol):
@@ -75,6 +78,40 @@ class Opening:
     untuned: bool = False
 
 
+class Fit(Protocol):
+    """A model that a method learns before it writes, and how; who trains it knows no more.
+
+    Its parameters that ask for a gradient learn, in float32, and are all that is kept.
+    """
+
+    @property
+    def module(self) -> nn.Module:
+        """What learns, and perhaps more that does not."""
+        ...
+
+    @property
+    def learning_rate(self) -> float:
+        """The highest one, of all that learns."""
+        ...
+
+    def examples(self, epoch: int) -> Sequence[Any]:
+        """Return an epoch's examples, each with its ``length``: a function of seeds and epoch."""
+        ...
+
+    def dev_examples(self) -> Sequence[Any]:
+        """Return what chooses the best epoch; none where the task has no dev examples."""
+        ...
+
+    def loss(self, batch: Sequence[Any], *, share_done: float) -> tuple[Tensor, int]:
+        """Return the batch's summed loss in nats, with its gradient, and its target tokens.
+
+        Args:
+            batch: of :meth:`examples`.
+            share_done: of all planned steps, 0 to 1; 1 where it only measures.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Method:
     """One way of making candidates; plan, engines, filter, store and students are everybody's.
@@ -87,6 +124,10 @@ class Method:
         planned: the config as the plan reads it, where the method shows what it shows its own way.
         check: passes where what it writes with, beside the frozen LM, is there and fits the task.
         checkpoints: settings of ``generate`` that name checkpoints; their content defines a run.
+        open_fit: opens the model that it learns for itself, if it does; imports what is
+            heavy itself.
+        is_direct: whether what it learns answers the task itself. Then nothing is generated,
+            and its answers stand where the augmented student's would.
     """
 
     open_writer: Callable[[Opening], Writer]
@@ -95,6 +136,8 @@ class Method:
     planned: Callable[[RunConfig], RunConfig] = lambda config: config
     check: Callable[[RunConfig, TaskData], None] = lambda config, task: None
     checkpoints: tuple[str, ...] = ()
+    open_fit: Callable[[Opening], Fit] | None = None
+    is_direct: bool = False
 
 
 def unit_key(*parts: object) -> int:

@@ -32,7 +32,7 @@ def with_soft_prompts(opening: Opening) -> UnitWriter:
     config, ontology = opening.config, opening.task.ontology
     if config.generate.engine == "scripted":
         return UnitWriter(config, ontology)
-    lm = _frozen_lm(opening)
+    lm = frozen_lm(opening)
     soft = _prompts(opening, lm)
     return UnitWriter(config, ontology, lm=lm, soft=soft, vectors=_vectors(opening, soft))
 
@@ -84,7 +84,7 @@ class _AnswerWriter:
 
 def _with_form(opening: Opening, form: _Form) -> UnitWriter:
     config, ontology = opening.config, opening.task.ontology
-    lm = None if config.generate.engine == "scripted" else _frozen_lm(opening)
+    lm = None if config.generate.engine == "scripted" else frozen_lm(opening)
 
     def context(constraint: Constraint, exemplars: Sequence[Example]) -> str:
         return form(constraint, exemplars, ontology)
@@ -92,7 +92,13 @@ def _with_form(opening: Opening, form: _Form) -> UnitWriter:
     return UnitWriter(config, ontology, lm=lm, form=context)
 
 
-def _frozen_lm(opening: Opening) -> FrozenLM:
+def naming_labels(config: RunConfig) -> RunConfig:
+    """Return the config with ``prompts.attributes_in_text`` on: text alone must say it all."""
+    prompts = config.prompts.model_copy(update={"attributes_in_text": True})
+    return config.model_copy(update={"prompts": prompts})
+
+
+def frozen_lm(opening: Opening) -> FrozenLM:
     """Return the LM; its embeddings suffice for an engine that loads the rest itself."""
     from msp.models.embeddings import load_embeddings
     from msp.models.frozen_lm import load_frozen_lm

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msp.config import RunConfig
 from msp.engines import make_engine
-from msp.engines.base import Request
+from msp.engines.base import Engine, Request
 from msp.errors import ConstraintError
 from msp.prompts.text import tuned_context
 from msp.records import Constraint, Example, Generated, Unit
@@ -37,6 +37,8 @@ class UnitWriter:
         vectors: gives units their embeddings, where a part of the prompts is computed from one.
         form: the context of a constraint with exemplars; by default the one that soft
             prompts are tuned with.
+        engine: what writes; None opens the one that ``generate.engine`` names.
+        steer: constraint -> adapters and weights; see :class:`msp.engines.base.Request`.
     """
 
     def __init__(
@@ -48,6 +50,8 @@ class UnitWriter:
         soft: SoftPrompts | None = None,
         vectors: UnitVectors | None = None,
         form: ContextForm | None = None,
+        engine: Engine | None = None,
+        steer: Callable[[Constraint], tuple[tuple[int, float], ...]] = lambda _: (),
     ) -> None:
         self._config = config
         self._ontology = ontology
@@ -55,7 +59,8 @@ class UnitWriter:
         self._soft = soft
         self._vectors = vectors
         self._form = form or self._tuned_form
-        self._engine = make_engine(config.generate.engine, lm, config=config)
+        self._engine = engine or make_engine(config.generate.engine, lm, config=config)
+        self._steer = steer
         self._lock = threading.Lock()
 
     def write(self, units: Sequence[Unit]) -> list[list[Generated]]:
@@ -83,6 +88,7 @@ class UnitWriter:
                 soft=soft,
                 num_candidates=unit.num_candidates,
                 random_seed=unit.random_seed,
+                steering=self._steer(unit.constraint),
             )
             for unit, context, soft in zip(
                 units, contexts, self._mixed(units, contexts), strict=True

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from msp.models.frozen_lm import FrozenLM, input_embedding
 from msp.prompts.encode import EncodedExample
 from msp.prompts.mixtures import MixedPrompt, text_summary
-from msp.prompts.soft import SoftPrompts
+from msp.prompts.soft import InstructionPrompt, SoftPrompts
 from msp.prompts.vectors import Vectors
 
 IGNORED = -100
@@ -72,14 +72,20 @@ class TuningObjective(nn.Module):
     Args:
         lm: decides the form: a causal LM reads soft prompt, context and target
             as one sequence; an encoder reads the first two and its decoder the target.
-        soft: the prompts.
+        soft: the prompts; an instruction prompt of length 0 leaves the text alone.
         shares_instruction: compute the instruction prompt, with which every row of a batch
             begins, once for all of them; not with layers that are computed again going back,
             which would lengthen the cache it is kept in. An encoder reads both ways, so
             there it cannot be shared.
     """
 
-    def __init__(self, lm: FrozenLM, soft: SoftPrompts, *, shares_instruction: bool = True) -> None:
+    def __init__(
+        self,
+        lm: FrozenLM,
+        soft: SoftPrompts | InstructionPrompt,
+        *,
+        shares_instruction: bool = True,
+    ) -> None:
         super().__init__()
         self.lm = lm.model
         self.soft = soft
@@ -126,7 +132,7 @@ class TuningObjective(nn.Module):
     def _mixed(self, batch: Batch, context: Tensor) -> MixedPrompt:
         """Return the soft prompts of a batch whose contexts have the embeddings [B, C, H]."""
         summary = None
-        if self.soft.mixture.reads_text:
+        if self.soft.reads_text:
             summary = text_summary(context, batch.context_mask)
         mixed: MixedPrompt = self.soft(batch.present, summary, batch.vectors)
         return mixed

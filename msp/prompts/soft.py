@@ -86,6 +86,11 @@ class SoftPrompts(nn.Module):
     def _whole(embeddings: Tensor) -> MixedPrompt:
         return MixedPrompt(embeddings, full_mask(embeddings))
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether a mixture depends on the text after it."""
+        return bool(self.mixture.reads_text)
+
     @torch.no_grad()
     def unpadded(
         self, present: Tensor, text: Tensor | None = None, vectors: Tensor | None = None
@@ -93,6 +98,27 @@ class SoftPrompts(nn.Module):
         """Return each row's soft prompt [S, H] without padding or gradient, as engines take it."""
         mixed = self(present, text, vectors)
         return [row[mask] for row, mask in zip(mixed.embeddings, mixed.mask, strict=True)]
+
+
+class InstructionPrompt(nn.Module):
+    """One soft prompt before every text, whatever is asked: prompt tuning of a single task.
+
+    Args:
+        instruction: [P, H]; of length 0 it is no prompt at all.
+    """
+
+    reads_text = False
+
+    def __init__(self, instruction: Tensor) -> None:
+        super().__init__()
+        self.instruction = nn.Parameter(instruction.detach().clone())
+
+    def forward(
+        self, present: Tensor, text: Tensor | None = None, vectors: Tensor | None = None
+    ) -> MixedPrompt:
+        """Return the prompt once for each of the B rows of ``present`` [B, A]."""
+        shared = self.instruction[None].expand(len(present), -1, -1)
+        return MixedPrompt(shared, full_mask(shared))
 
 
 @torch.no_grad()

@@ -1,4 +1,7 @@
-"""The question that a run answers: is the student better with the synthetic examples?"""
+"""The question that a run answers: is the student better with the synthetic examples?
+
+Or, where nothing is generated: does the LM itself answer better than that student?
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ class Comparison:
     Args:
         title: what is compared.
         seed_only: trained on seed examples.
-        augmented: trained on seed and synthetic examples.
+        augmented: trained on seed and synthetic examples, or the LM that answers itself.
     """
 
     title: str
@@ -73,11 +76,16 @@ def compare_headline(student: Any) -> list[Comparison]:
     """Return the headline metrics that either student has."""
     rows = [
         Comparison(
-            title(name), _score(student, "seed_only", name), _score(student, "augmented", name)
+            title(name), _score(student, "seed_only", name), _score(student, rival(student), name)
         )
         for name in headline(student)
     ]
     return [row for row in rows if (row.seed_only.mean, row.augmented.mean) != (None, None)]
+
+
+def rival(student: Any) -> str:
+    """Return what is held against the student of the seed examples: ``augmented`` or ``direct``."""
+    return "direct" if _arm(student, "direct") else "augmented"
 
 
 def headline(student: Any) -> Sequence[str]:
@@ -95,7 +103,7 @@ def compare_others(student: Any) -> list[Comparison]:
     """Return the metrics beside the headline, by name."""
     names = {
         name
-        for arm in ("seed_only", "augmented")
+        for arm in ("seed_only", rival(student))
         for name, value in _arm(student, arm).items()
         if name not in headline(student) and isinstance(value, Mapping) and "mean" in value
     }
@@ -103,7 +111,7 @@ def compare_others(student: Any) -> list[Comparison]:
         Comparison(
             title(name),
             _score(student, "seed_only", name),
-            _score(student, "augmented", name),
+            _score(student, rival(student), name),
         )
         for name in sorted(names)
     ]
@@ -112,7 +120,7 @@ def compare_others(student: Any) -> list[Comparison]:
 def compare_attributes(student: Any) -> list[tuple[str, Comparison]]:
     """Return (attribute, its F1 in both students), the largest gain first."""
     before = _arm(student, "seed_only").get("per_attribute")
-    after = _arm(student, "augmented").get("per_attribute")
+    after = _arm(student, rival(student)).get("per_attribute")
     before, after = (part if isinstance(part, Mapping) else {} for part in (before, after))
     rows = [
         (name, Comparison(name, Score(number(before.get(name)), None), _plain(after.get(name))))
@@ -131,21 +139,31 @@ def verdict(student: Any) -> tuple[str, str]:
     first = rows[0]
     name = first.title.lower().replace("f1", "F1")
     if first.gain is None:
-        missing = "augmented" if first.augmented.mean is None else "seed-only"
+        missing = rival(student) if first.augmented.mean is None else "seed-only"
         return "unknown", f"The {missing} student has not been scored yet; the other one has."
-    gain, spread = first.gain, first.spread
-    sentences = {
-        "better": f"With the synthetic examples the student gains {gain:.1f} points of {name}.",
-        "worse": (
-            f"With the synthetic examples the student loses {-gain:.1f} points of {name}: "
-            "here they did harm."
-        ),
-        "same": (
+    return first.tone, _sentence(first, name, rival(student))
+
+
+def _sentence(first: Comparison, name: str, arm: str) -> str:
+    assert first.gain is not None
+    gain, spread = first.gain, first.spread or 0.0
+    if first.tone == "same":
+        return (
             f"No clear difference: {signed(gain)} points of {name} is within the spread between "
-            f"trainings (\u00b1\u00a0{spread or 0.0:.1f})."
-        ),
-    }
-    return first.tone, sentences[first.tone]
+            f"trainings (\u00b1\u00a0{spread:.1f})."
+        )
+    if arm == "direct":
+        than = "above" if gain > 0 else "below"
+        return (
+            f"The LM that answers the task itself is {abs(gain):.1f} points of {name} {than} the "
+            "student of the seed examples."
+        )
+    if gain > 0:
+        return f"With the synthetic examples the student gains {gain:.1f} points of {name}."
+    return (
+        f"With the synthetic examples the student loses {-gain:.1f} points of {name}: "
+        "here they did harm."
+    )
 
 
 def _arm(student: Any, name: str) -> Mapping[str, Any]:

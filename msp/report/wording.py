@@ -61,7 +61,7 @@ REASONS: dict[str, tuple[str, str]] = {
 
 STAGES = {
     "start": "Start Ray and check",
-    "tune": "Tune the soft prompts",
+    "tune": "Tune",
     "generate": "Generate and denoise",
     "publish": "Publish the data set",
     "train": "Train the students",

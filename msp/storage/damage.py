@@ -153,6 +153,8 @@ def _marks(key: str) -> list[str]:
         return [layout.MANIFEST]
     if key == layout.PROMPTS_TENSORS:
         return [layout.PROMPTS_JSON]
+    if key == layout.FIT_TENSORS:
+        return [layout.FIT_JSON]
     found = _DUPLICATES.fullmatch(key)
     return [f"{found[1]}.json"] if found else []
 

@@ -4,11 +4,12 @@
 
     run.json                                    resolved config, fingerprint, versions
     prompts/prompts.safetensors, prompts.json   the json is written last
+    fit/model.safetensors, fit.json             what a method learned itself; the json is last
     candidates/round-000-shard-0000012.parquet  written once: the commit mark of its units
     duplicates/round-000-block-0000000.parquet  ids that go, each with the id that it repeats
     duplicates/round-000.json                   written last
     synthetic/round-000-shard-0000012.parquet   the kept ones; README.md; manifest.json, last
-    student/seed_only/, student/augmented/
+    student/seed_only/, student/augmented/ (or student/direct/, where nothing is generated)
     metrics.json, report.html
     state/review/00...7-5f...a1-000003.json     a person's decision on a candidate, written once
     state/                                      what resume needs and readers do not
@@ -21,12 +22,15 @@ from typing import Literal
 
 from msp.errors import StorageError
 
-Arm = Literal["seed_only", "augmented"]
+# direct: an LM that answers the task itself, where nothing is generated.
+Arm = Literal["seed_only", "augmented", "direct"]
 ARMS: tuple[Arm, ...] = ("seed_only", "augmented")
 
 RUN_JSON = "run.json"
 PROMPTS_TENSORS = "prompts/prompts.safetensors"
 PROMPTS_JSON = "prompts/prompts.json"
+FIT_TENSORS = "fit/model.safetensors"
+FIT_JSON = "fit/fit.json"
 CANDIDATES_PREFIX = "candidates/"
 DUPLICATES_PREFIX = "duplicates/"
 SYNTHETIC_PREFIX = "synthetic/"

@@ -64,7 +64,9 @@ def score_single(
     if np.isnan(probabilities).any():
         raise _diverged("probabilities")
     predicted = np.zeros(split.gold.shape, dtype=np.bool_)
-    predicted[np.arange(len(predicted)), probabilities.argmax(axis=1)] = True
+    # Who finds nothing possible, as an LM whose line names no label, says nothing.
+    says = probabilities.max(axis=1, initial=0.0) > 0
+    predicted[np.arange(len(predicted)), probabilities.argmax(axis=1)] = says
     return {
         "metrics": single_label_scores(split.gold, predicted)
         | (paper_label_scores(split.gold, predicted) if paper else {}),

@@ -70,3 +70,13 @@ def test_a_task_says_itself_what_it_is_judged_by() -> None:
     assert [row.title for row in compare_headline(of_task)] == ["Entity F1"]
     assert [row.title for row in compare_others(of_task)] == ["Entity recall"]
     assert "points of entity F1" in verdict(of_task)[1]
+
+
+def test_where_the_lm_answers_itself_it_is_held_against_the_seed_only_student() -> None:
+    scores = student(50.0, 58.0)
+    scores["direct"] = scores.pop("augmented")
+    tone, sentence = verdict(scores)
+    assert (
+        tone == "better" and "answers the task itself is 8.0 points of micro-F1 above" in sentence
+    )
+    assert compare_headline(scores)[0].augmented.mean == 58.0
