@@ -6,6 +6,7 @@ from msp.config import RunConfig
 from msp.methods.base import Method, Opening, Plan, Writer
 from msp.methods.lm_writers import with_soft_prompts, with_text_alone
 from msp.methods.msp import MSPPlan
+from msp.methods.promptmix import MixMaker, PromptMixPlan
 from msp.methods.quota import QuotaPlan, quota_targets
 from msp.methods.rounds import RoundPlan, first_round
 from msp.tasks.base import TaskData
@@ -28,6 +29,8 @@ __all__ = [
 METHODS: dict[str, Method] = {
     "msp": Method(with_soft_prompts, tunes_prompts=True),
     "hard_prompt": Method(with_text_alone),
+    "promptmix": Method(with_text_alone),
+    "promptmix_soft": Method(with_soft_prompts, tunes_prompts=True),
 }
 
 
@@ -47,7 +50,9 @@ def make_plan(config: RunConfig, task: TaskData, round_plan: RoundPlan | None = 
     Raises:
         UserError: the config asks for what the task's seed examples cannot give.
     """
+    mixes = config.generate.mixes
     if config.generate.num_synthetic is None:
-        return MSPPlan(config, task)
+        return PromptMixPlan(config, task) if mixes else MSPPlan(config, task)
+    maker = MixMaker(config, task) if mixes else None
     plan = round_plan or first_round(config, quota_targets(config, task))
-    return QuotaPlan(config, task, plan)
+    return QuotaPlan(config, task, plan, maker)

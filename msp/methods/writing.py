@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msp.config import RunConfig
 from msp.engines import make_engine
 from msp.engines.base import Request
 from msp.errors import ConstraintError
+from msp.prompts.mixed_text import render_mix
 from msp.prompts.text import render_context
-from msp.records import Generated, Unit
+from msp.records import Example, Generated, Unit
 from msp.tasks.ontology import Ontology
 
 if TYPE_CHECKING:
@@ -80,17 +82,18 @@ class UnitWriter:
 
     def _context(self, unit: Unit) -> str:
         prompts, room = self._config.prompts, self._config.generate.max_new_tokens
+        render = partial(self._render, unit)
         if self._lm is None:
-            return render_context(
-                unit.constraint,
-                unit.exemplars,
-                self._ontology,
-                attributes_in_text=prompts.attributes_in_text,
-            )
+            return render(unit.exemplars)
         from msp.prompts.encode import ExampleEncoder
 
         encoder = ExampleEncoder(self._lm.files, prompts, self._ontology)
-        context = encoder.context(unit.constraint, unit.exemplars, num_reserved=room)
+        context = encoder.longest(
+            render,
+            unit.exemplars,
+            soft_length=encoder.soft_length(unit.constraint),
+            num_reserved=room,
+        )
         if context is None:
             raise ConstraintError(
                 f"unit {unit.id} (seed example {unit.seed_uid}) needs more than the LM's "
@@ -100,10 +103,30 @@ class UnitWriter:
             )
         return context
 
+    def _render(self, unit: Unit, exemplars: Sequence[Example]) -> str:
+        prompts, generate = self._config.prompts, self._config.generate
+        if unit.mix is None:
+            return render_context(
+                unit.constraint,
+                exemplars,
+                self._ontology,
+                attributes_in_text=prompts.attributes_in_text,
+            )
+        return render_mix(
+            unit,
+            exemplars,
+            self._ontology,
+            prompts=prompts,
+            described=generate.promptmix.variant != "one_class",
+            in_words=self._soft is None,
+        )
+
     def _mixed(self, units: Sequence[Unit], contexts: Sequence[str]) -> list[Tensor | None]:
         if self._soft is None or self._lm is None:
             return [None] * len(units)
-        from msp.prompts.soft import presence, soft_prompts_for
+        from msp.prompts.soft import presence, shares, soft_prompts_for
 
+        if self._config.generate.mixes:
+            return list(self._soft.blended(shares(units, self._ontology).to(self._lm.device)))
         present = presence([unit.constraint for unit in units], self._ontology)
         return list(soft_prompts_for(self._soft, self._lm, contexts, present))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -17,6 +17,9 @@ from msp.prompts.mixtures import find_mixture
 from msp.prompts.text import constraint_of, present_names, render_context, render_target
 from msp.records import Constraint, Example
 from msp.tasks.ontology import Ontology
+
+Render = Callable[[Sequence[Example]], str]
+"""Makes a context of the exemplars that it may show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +86,27 @@ class ExampleEncoder:
     ) -> str | None:
         """Return the longest context that leaves ``num_reserved`` positions for what is written.
 
+        See :meth:`longest`.
+        """
+        taken = self.soft_length(constraint)
+        render = partial(self._render, constraint)
+        return self.longest(render, exemplars, soft_length=taken, num_reserved=num_reserved)
+
+    def longest(
+        self, render: Render, exemplars: Sequence[Example], *, soft_length: int, num_reserved: int
+    ) -> str | None:
+        """Return what ``render`` makes of as many exemplars as fit.
+
         The farthest exemplars, which stand first, are dropped first.
 
         Returns:
             None where it does not fit even without exemplars.
         """
-        room = self.files.max_positions - self.soft_length(constraint)
+        room = self.files.max_positions - soft_length
         if not self.files.is_encoder_decoder:
             room -= num_reserved
         for start in range(len(exemplars) + 1):
-            text = self._render(constraint, exemplars[start:])
+            text = render(exemplars[start:])
             if len(self.files.text_ids([text])[0]) <= room:
                 return text
         return None
