@@ -15,6 +15,7 @@ from typing import Any
 
 from msp.config import RunConfig, fingerprint, with_absolute_paths
 from msp.denoise.contamination import content_hash
+from msp.denoise.relabel import check_relabel
 from msp.methods import make_plan
 from msp.models.lm_folder import find_folder, folder_hash
 from msp.progress import console
@@ -49,6 +50,7 @@ def open_checked(config: RunConfig) -> Run:
     config = with_absolute_paths(config)
     task = load_task(config.task, seed=config.seed)
     make_plan(config, task)
+    check_relabel(config.relabel, task)
     content = {"task.path": task.content_hash, "task.ontology": task.content_hash}
     if config.denoise.decontaminate:
         content["denoise.decontaminate"] = content_hash(config.denoise.decontaminate)
