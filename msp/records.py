@@ -225,12 +225,20 @@ def unit_row(unit: Unit, candidates: list[Candidate]) -> dict[str, Any]:
     }
 
 
-def synthetic_table(units: pa.Table) -> pa.Table:
-    """Return the rows of ``synthetic/*.parquet`` for rows of ``candidates/*.parquet``, in order."""
+def synthetic_table(units: pa.Table, *, and_dropped_as: str | None = None) -> pa.Table:
+    """Return the rows of ``synthetic/*.parquet`` for rows of ``candidates/*.parquet``, in order.
+
+    Args:
+        units: the rows.
+        and_dropped_as: a reason; candidates that were dropped for it come, too.
+    """
     units = as_of_today(units).combine_chunks()
     nested = _only_chunk(units["candidates"])
     flat, parents = nested.flatten(), pc.list_parent_indices(nested)
     kept = flat.field("kept")
+    if and_dropped_as is not None:
+        dropped = pc.equal(flat.field("reason"), and_dropped_as).fill_null(False)
+        kept = pc.or_(kept, dropped)
     of = parents.filter(kept)
     columns = [
         (_slots(_only_chunk(units[name])) if name == "values" else units[name]).take(of)

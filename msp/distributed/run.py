@@ -136,7 +136,7 @@ def _stage(stage: str, run: Run) -> dict[str, Any]:
 
 
 def headline(store: ObjectStore, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a finished run says last: sizes, both students' scores, and where to look.
+    """Return what a finished run says last: sizes, the students' scores, and where to look.
 
     Args:
         store: the run's.
@@ -150,6 +150,7 @@ def headline(store: ObjectStore, figures: Mapping[str, Any]) -> dict[str, Any]:
         "num_synthetic": figures["generate"]["num_kept"],
         **{
             arm: {name: round(student[arm][name]["mean"], 2) for name in student["headline"][:2]}
-            for arm in ("seed_only", "augmented")
+            for arm in layout.ARMS
+            if arm in student
         },
     }

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msp.distributed import placement
-from msp.distributed.publish import publish, read_synthetic
+from msp.distributed.publish import publish, read_before_relabel, read_synthetic
 from msp.distributed.quality import measure_run_quality
 from msp.distributed.rounds import generate_candidates
 from msp.distributed.run import Run, headline
@@ -64,14 +64,19 @@ def generate(run: Run) -> dict[str, Any]:
 
 
 def train(run: Run) -> dict[str, Any]:
-    """Return the scores of both students once they are trained."""
+    """Return the scores of the students once they are trained."""
     generate(run)
     from msp.distributed.train import train_students
 
     keys = [entry.key for entry in read_manifest(run.store).files]
+    relabels = run.config.relabel in ("replace", "drop_disagreeing")
     with placement.ours_out_of_rays():
         return train_students(
-            run.config, run.task, run.store, lambda: read_synthetic(run.store, keys)
+            run.config,
+            run.task,
+            run.store,
+            lambda: read_synthetic(run.store, keys),
+            (lambda: read_before_relabel(run.store)) if relabels else None,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import ray.train
 import ray.train.torch
 
 from msp.config import StudentConfig
+from msp.storage.layout import Arm
 from msp.storage.store import ObjectStore
 from msp.students.examples import TrainingSet
 from msp.students.kinds import Features, Learner
@@ -40,7 +41,7 @@ class StudentWork:
     config: StudentConfig
     store: ObjectStore
     trainings: tuple[Training, ...]
-    training_sets: dict[str, TrainingSet]
+    training_sets: Mapping[Arm, TrainingSet]
     evaluation: Evaluation
     labels: dict[str, str] = field(default_factory=dict)
 

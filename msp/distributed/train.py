@@ -1,4 +1,4 @@
-"""Both students of a run: trained with and without the synthetic examples, alike in all else.
+"""The students of a run: trained with and without the synthetic examples, alike in all else.
 
 Every training is one object in the store when it is done, written by the worker
 that did it, so a run that dies continues with those that are missing.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -48,18 +48,21 @@ def train_students(
     task: TaskData,
     store: ObjectStore,
     synthetic: Callable[[], Iterable[Example]],
+    before_relabel: Callable[[], Iterable[Example]] | None = None,
 ) -> dict[str, Any]:
-    """Return both arms' scores once every training is done, doing those that are missing.
+    """Return the arms' scores once every training is done, doing those that are missing.
 
     Args:
         config: the run's.
         task: seed, dev and test examples; the threshold is chosen on dev alone.
         store: of the run.
         synthetic: returns the synthetic examples, in the same order every time.
+        before_relabel: likewise, with the labels that were asked for at first; None where they
+            are the same.
 
     Returns:
-        ``seed_only`` and ``augmented``, each as :func:`msp.students.score.summarise` returns it
-        with ``num_seed_examples`` and ``num_synthetic``; ``seeds`` of the trainings;
+        ``seed_only``, ``augmented`` and perhaps ``before_relabel``, each as
+        :func:`msp.students.score.summarise` returns it with ``num_seed_examples`` and ``num_synthetic``; ``seeds`` of the trainings;
         the names of the ``headline`` metrics; ``wall_seconds`` over all starts.
 
     Raises:
@@ -69,7 +72,7 @@ def train_students(
     labels = [attribute.name for attribute in task.ontology.attributes]
     sets = {
         arm: training_set_of(task, examples, config=config.student, seed=config.seed)
-        for arm, examples in (("seed_only", ()), ("augmented", synthetic()))
+        for arm, examples in _examples_by_arm(synthetic, before_relabel).items()
     }
     dev, test = (labelled_texts(split, labels, task.kind) for split in (task.dev, task.test))
     evaluation = Evaluation(dev, test, make_learner(task, config.task.metrics))
@@ -90,12 +93,20 @@ def train_students(
     return {**scores, "headline": headline, "wall_seconds": _wall_seconds(store)}
 
 
-def _plan(config: RunConfig, sets: dict[str, TrainingSet]) -> list[Training]:
-    hashes = {arm: sets[arm].content_hash for arm in layout.ARMS}
+def _examples_by_arm(
+    synthetic: Callable[[], Iterable[Example]],
+    before_relabel: Callable[[], Iterable[Example]] | None,
+) -> dict[layout.Arm, Iterable[Example]]:
+    arms: dict[layout.Arm, Iterable[Example]] = {"seed_only": (), "augmented": synthetic()}
+    return arms if before_relabel is None else {**arms, "before_relabel": before_relabel()}
+
+
+def _plan(config: RunConfig, sets: Mapping[layout.Arm, TrainingSet]) -> list[Training]:
+    hashes = {arm: found.content_hash for arm, found in sets.items()}
     return [
         Training(arm, config.seed + k, hashes[arm], is_saved=k == 0)
         for k in range(config.student.num_seeds)
-        for arm in layout.ARMS
+        for arm in sets
     ]
 
 
@@ -135,11 +146,11 @@ def _finetune(work: StudentWork) -> float:
 def _scores(
     store: ObjectStore,
     trainings: Sequence[Training],
-    sets: dict[str, TrainingSet],
+    sets: Mapping[layout.Arm, TrainingSet],
     num_seed_examples: int,
 ) -> dict[str, Any]:
     arms: dict[str, Any] = {}
-    for arm in layout.ARMS:
+    for arm in sets:
         found = [finished_scores(store, t) for t in trainings if t.arm == arm]
         arms[arm] = {
             **summarise([scores for scores in found if scores is not None]),

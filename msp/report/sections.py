@@ -94,6 +94,25 @@ def quota(found: object) -> dict[str, Any] | None:
     return {**{key: found[key] for key in totals}, "attributes": rows}
 
 
+def relabel(found: object) -> dict[str, Any] | None:
+    """Return how often the LM agreed with what was asked, and its confusions; None without."""
+    if not isinstance(found, Mapping) or not number(found.get("num_relabelled")):
+        return None
+    pairs = found.get("confusion")
+    rows = [
+        pair
+        for pair in (pairs if isinstance(pairs, list) else [])
+        if isinstance(pair, Mapping)
+        and number(pair.get("num")) is not None
+        and all(isinstance(pair.get(key), str) for key in ("asked", "given"))
+    ]
+    return {
+        "num_relabelled": found["num_relabelled"],
+        "num_agreed": number(found.get("num_agreed")) or 0,
+        "confusion": rows,
+    }
+
+
 def drop_rows(summary: RunSummary) -> list[dict[str, Any]]:
     """Return each reason in words with its candidates, most frequent first."""
     rows = []

@@ -8,7 +8,7 @@
     duplicates/round-000-block-0000000.parquet  ids that go, each with the id that it repeats
     duplicates/round-000.json                   written last
     synthetic/round-000-shard-0000012.parquet   the kept ones; README.md; manifest.json, last
-    student/seed_only/, student/augmented/
+    student/seed_only/, student/augmented/      and before_relabel/ where labels were asked again
     metrics.json, report.html
     state/                                      what resume needs and readers do not
 """
@@ -20,8 +20,10 @@ from typing import Literal
 
 from msp.errors import StorageError
 
-Arm = Literal["seed_only", "augmented"]
-ARMS: tuple[Arm, ...] = ("seed_only", "augmented")
+# The third, of a run that asked for its candidates' labels again (denoise.relabel), learns the
+# labels that were asked for at first.
+Arm = Literal["seed_only", "augmented", "before_relabel"]
+ARMS: tuple[Arm, ...] = ("seed_only", "augmented", "before_relabel")
 
 RUN_JSON = "run.json"
 PROMPTS_TENSORS = "prompts/prompts.safetensors"

@@ -19,6 +19,8 @@ from msp.tasks.reading import checked_text, read_lines, shown
 from msp.tasks.sampling import hold_out
 from msp.tasks.splits import TEST_FRACTION, Parts, build_task
 
+# Dashes, quotes and accents of the published files are in it.
+_ENCODING = "cp1252"
 TREC_DOMAIN, SUBJ_DOMAIN = "questions", "films"
 
 # In the order of the numbers in the files.
@@ -84,7 +86,7 @@ def _ontology(config: TaskConfig, classes: Sequence[Attribute]) -> Ontology:
 def _read(path: Path, ontology: Ontology, domain: str) -> list[Example]:
     classes = ontology.attributes
     found = []
-    for number, line in read_lines(path):
+    for number, line in read_lines(path, _ENCODING):
         if not line.strip():
             continue
         where = f"{path.name}, line {number}"
