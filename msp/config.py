@@ -119,6 +119,11 @@ class RunConfig(Section):
             return self.denoise.relabel
         return "replace" if self.generate.mixes else "none"
 
+    @property
+    def changes_labels(self) -> bool:
+        """Whether relabelling makes a second data set of the run's candidates."""
+        return self.relabel in ("replace", "drop_disagreeing")
+
     def _check_engine(self) -> None:
         generate, cluster = self.generate, self.cluster
         parallel = generate.tensor_parallel_size

@@ -61,7 +61,7 @@ def make_relabeller(
         ConfigError: texts of the task have several labels.
         CheckpointError: the encoder or the LM is not there.
     """
-    check_relabel(config.relabel, task)
+    check_relabel(config, task)
     size = config.denoise.relabel_shortlist
     if config.generate.engine == "scripted":
         from msp.engines.scripted_choice import ScriptedChooser, WordVectors

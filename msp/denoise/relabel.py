@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from msp.config import RunConfig
 from msp.engines.base import Chooser, Question
 from msp.errors import ConfigError
 from msp.tasks.base import TaskData
@@ -124,15 +125,20 @@ class Relabelling:
         return self.policy == "replace" and label not in (None, asked)
 
 
-def check_relabel(policy: str, task: TaskData) -> None:
-    """Pass where the task's texts can be relabelled, or are not to be.
+def check_relabel(config: RunConfig, task: TaskData) -> None:
+    """Pass where the run asks the frozen LM for a text's one class only if texts have one.
 
     Raises:
         ConfigError: a text of the task has not exactly one label.
     """
-    if policy != "none" and task.kind != "single_label":
-        raise ConfigError(
-            f"denoise.relabel is {policy}, which gives a text one class, but the task is no task "
-            f"with one class a text ({task.kind}); set it to none, or for a jsonl task whose "
-            "texts have one label each set task.predict to label."
-        )
+    asked = {
+        f"denoise.relabel is {config.relabel}": config.relabel != "none",
+        "metrics.teacher is true": config.metrics.teacher,
+    }
+    for setting, is_set in asked.items():
+        if is_set and task.kind != "single_label":
+            raise ConfigError(
+                f"{setting}, which gives a text one class, but {config.task.name} is no task with "
+                f"one class a text ({task.kind}); leave it out, or for a jsonl task whose texts "
+                "have one label each set task.predict to label."
+            )

@@ -50,7 +50,7 @@ def open_checked(config: RunConfig) -> Run:
     config = with_absolute_paths(config)
     task = load_task(config.task, seed=config.seed)
     make_plan(config, task)
-    check_relabel(config.relabel, task)
+    check_relabel(config, task)
     content = {"task.path": task.content_hash, "task.ontology": task.content_hash}
     if config.denoise.decontaminate:
         content["denoise.decontaminate"] = content_hash(config.denoise.decontaminate)

@@ -69,14 +69,13 @@ def train(run: Run) -> dict[str, Any]:
     from msp.distributed.train import train_students
 
     keys = [entry.key for entry in read_manifest(run.store).files]
-    relabels = run.config.relabel in ("replace", "drop_disagreeing")
     with placement.ours_out_of_rays():
         return train_students(
             run.config,
             run.task,
             run.store,
             lambda: read_synthetic(run.store, keys),
-            (lambda: read_before_relabel(run.store)) if relabels else None,
+            (lambda: read_before_relabel(run.store)) if run.config.changes_labels else None,
         )
 
 

@@ -176,6 +176,11 @@ QUALITY_ROWS = (
         "Evaluation overlap",
         "share of texts that hold a dev or test text, or 13 words of one",
     ),
+    (
+        ("teacher", "accuracy"),
+        "Accuracy of the frozen LM itself",
+        "in percent of the test examples, asked as candidates are when they are relabelled",
+    ),
     (("perplexity", "synthetic"), "Perplexity", "under the LM that the config names"),
     (("perplexity", "seed"), "Perplexity of the seed examples", "under the same LM"),
 )
@@ -189,7 +194,7 @@ def quality_rows(quality: object) -> list[dict[str, Any]]:
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
         if (known := number(value)) is not None:
-            digits = 1 if "f1" in keys[-1] or keys[0] == "perplexity" else 3
+            digits = 1 if "f1" in keys[-1] or keys[0] in ("perplexity", "teacher") else 3
             rows.append({"title": title, "sentence": sentence, "value": known, "digits": digits})
     return rows
 
