@@ -63,7 +63,8 @@ def train_students(
     Returns:
         ``seed_only``, ``augmented`` and perhaps ``before_relabel``, each as
         :func:`msp.students.score.summarise` returns it with ``num_seed_examples`` and
-        ``num_synthetic``; ``seeds`` of the trainings; the names of the ``headline`` metrics; ``wall_seconds`` over all starts.
+        ``num_synthetic``; ``seeds`` of the trainings; the names of the ``headline`` metrics;
+        ``wall_seconds`` over all starts.
 
     Raises:
         CheckpointError: the student's encoder is not there.
