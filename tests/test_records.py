@@ -20,6 +20,7 @@ from msp.records import (
     unit_row,
 )
 
+MIXED = Mix("b", 0.75, ("c", "b", "a"))
 NEW = ("mix", "relabelled", "replaced")
 
 
@@ -28,7 +29,7 @@ def candidate(number: int, reason: str | None = None, **more: Any) -> Candidate:
     return Candidate(number, text, "", reason is None, reason, 0.1, 0.5, 0.5, 3, -1.0, **more)
 
 
-def table(mix: Mix | None = Mix("b", 0.75, ("c", "b", "a"))) -> pa.Table:
+def table(mix: Mix | None = MIXED) -> pa.Table:
     unit = Unit(0, 0, "promptmix", "s", Constraint(("a",), {"when": ("now",)}, "d"), (), 4, 0, mix)
     made = [
         candidate(0, relabelled="a"),
