@@ -280,6 +280,9 @@ class DenoiseConfig(Section):
     relabel_shortlist: Annotated[int, Field(ge=2)] = Field(
         5, description="classes that the LM chooses among, the nearest by sentence embedding"
     )
+    relabel_exemplars: NonNegativeInt = Field(
+        1, description="seed examples of each of these classes that the LM is shown"
+    )
     require_values: bool = Field(
         True, description="drop where an asked slot value is missing from the text"
     )

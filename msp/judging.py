@@ -62,17 +62,20 @@ def make_relabeller(
         CheckpointError: the encoder or the LM is not there.
     """
     check_relabel(config, task)
-    size = config.denoise.relabel_shortlist
+    sizes = {
+        "size": config.denoise.relabel_shortlist,
+        "exemplars": config.denoise.relabel_exemplars,
+    }
     if config.generate.engine == "scripted":
         from msp.engines.scripted_choice import ScriptedChooser, WordVectors
 
-        return Relabeller(task, encoder or WordVectors(), ScriptedChooser(), size=size)
+        return Relabeller(task, encoder or WordVectors(), ScriptedChooser(), **sizes)
     from msp.engines.choice import LMChooser
     from msp.models.encoder import load_encoder
     from msp.models.frozen_lm import load_frozen_lm
 
     encoder = encoder or load_encoder(config.denoise.encoder, dtype=config.denoise.precision)
-    return Relabeller(task, encoder, LMChooser(load_frozen_lm(config.model)), size=size)
+    return Relabeller(task, encoder, LMChooser(load_frozen_lm(config.model)), **sizes)
 
 
 def judges_with_models(config: RunConfig) -> bool:

@@ -47,6 +47,19 @@ class Shortlist:
         sums = np.zeros((len(classes), vectors.shape[1]), dtype=np.float32)
         np.add.at(sums, of, vectors)
         self._centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+        self._typical = self._by_nearness([seed.text for seed in seeds], of, vectors)
+
+    def typical(self, place: int, number: int) -> tuple[str, ...]:
+        """Return a class's seed examples that are nearest to its centre, the nearest first."""
+        return self._typical[place][:number]
+
+    def _by_nearness(
+        self, texts: Sequence[str], of: Sequence[int], vectors: FloatArray
+    ) -> list[tuple[str, ...]]:
+        found: list[list[tuple[float, str]]] = [[] for _ in self._centres]
+        for text, place, vector in zip(texts, of, vectors, strict=False):
+            found[place].append((-round(float(vector @ self._centres[place]), 6), text))
+        return [tuple(text for _, text in sorted(rows)) for rows in found]
 
     def nearest(self, vectors: FloatArray) -> npt.NDArray[np.int64]:
         """Return [N, S] places of classes in the ontology, the nearest first, for vectors [N, D].
@@ -65,11 +78,19 @@ class Relabeller:
         encoder: sentence encoder.
         chooser: the frozen LM, or what stands in for it.
         size: classes in a shortlist.
+        exemplars: seed examples of each of these that are shown.
     """
 
     def __init__(
-        self, task: TaskData, encoder: TextEncoder, chooser: Chooser, *, size: int
+        self,
+        task: TaskData,
+        encoder: TextEncoder,
+        chooser: Chooser,
+        *,
+        size: int,
+        exemplars: int = 0,
     ) -> None:
+        self._exemplars = exemplars
         self._classes = task.ontology.attributes
         self._encoder = encoder
         self._chooser = chooser
@@ -84,11 +105,18 @@ class Relabeller:
         """
         places = self.shortlists(texts, vectors)
         questions = [
-            Question(text, tuple(self._classes[place].words for place in row))
+            Question(text, tuple(self._classes[place].words for place in row), self._shown(row))
             for text, row in zip(texts, places, strict=True)
         ]
         chosen = self._chooser.choose(questions)
         return [self._classes[row[k]].name for row, k in zip(places, chosen, strict=True)]
+
+    def _shown(self, row: Sequence[int]) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            (text, self._classes[place].words)
+            for place in reversed(row)
+            for text in self._shortlist.typical(place, self._exemplars)
+        )
 
     def shortlists(
         self, texts: Sequence[str], vectors: FloatArray | None = None

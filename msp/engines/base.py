@@ -63,10 +63,12 @@ class Question(NamedTuple):
     Args:
         text: one candidate.
         options: the classes' names in words, the nearest first.
+        shown: texts of these classes with their class, the nearest class's last.
     """
 
     text: str
     options: tuple[str, ...]
+    shown: tuple[tuple[str, str], ...] = ()
 
 
 class Chooser(Protocol):

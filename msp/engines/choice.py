@@ -68,16 +68,22 @@ class LMChooser:
         return self._lm.files.target_ids([f" {option}\n" for option in question.options])
 
     def _prompt(self, question: Question, answers: Sequence[Sequence[int]]) -> list[int]:
-        """Return the question's tokens; a text that does not fit loses its last words."""
+        """Return the question's tokens.
+
+        Where it does not fit, the farthest class's examples are left out first, and the
+        text's last words when there are none left.
+        """
         room = self._lm.max_positions
         if not self._lm.is_encoder_decoder:
             room -= max(map(len, answers))
         words = question.text.split()
         while True:
-            text = render_question(" ".join(words), question.options)
-            (ids,) = self._lm.files.text_ids([text])
+            (ids,) = self._lm.files.text_ids([render_question(question)])
             if len(ids) <= room:
                 return ids
+            if question.shown:
+                question = question._replace(shown=question.shown[1:])
+                continue
             if not words:
                 raise ConfigError(
                     f"denoise.relabel_shortlist: a question with {len(question.options)} classes "
@@ -85,6 +91,7 @@ class LMChooser:
                     f"{self._lm.max_positions} positions; use a shorter shortlist."
                 )
             words = words[: len(words) * max(room, 0) // len(ids)]
+            question = question._replace(text=" ".join(words))
 
     @torch.inference_mode()
     def _scored(
@@ -117,13 +124,18 @@ class LMChooser:
         return found
 
 
-def render_question(text: str, options: Sequence[str]) -> str:
-    """Return the question, which ends with ``Label:``.
+def render_question(question: Question) -> str:
+    """Return the question, which ends with ``Label:``, after the examples in the same form.
 
     Options stand in alphabetical order, which says nothing of how near they are.
     """
-    line = " ".join(text.split())
-    return f"Sentence: {line}\nOptions: {'; '.join(sorted(options))}\nLabel:"
+    options = "; ".join(sorted(question.options))
+
+    def asked(text: str) -> str:
+        return f"Sentence: {' '.join(text.split())}\nOptions: {options}\nLabel:"
+
+    shown = [f"{asked(text)} {label}\n" for text, label in question.shown]
+    return "\n".join([*shown, asked(question.text)])
 
 
 def _padded(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

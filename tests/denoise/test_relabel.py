@@ -91,6 +91,21 @@ def test_the_lm_is_asked_for_exactly_the_shortlist_and_only_of_what_may_stay(
     assert [c.relabelled is None for c in candidates] == [text == "" for text in TEXTS]
 
 
+def test_the_most_typical_seed_examples_of_the_shortlist_are_shown_the_nearest_class_last(
+    task: TaskData,
+) -> None:
+    chooser = SaysMoss()
+    relabeller = Relabeller(task, WordVectors(), chooser, size=3, exemplars=2)
+    relabeller.labels(["the oak in the shade"])
+    (question,) = chooser.asked
+    assert [label for _, label in question.shown] == [
+        label for label in reversed(question.options) for _ in range(2)
+    ]
+    labels = {seed.text: seed.attributes[0] for seed in task.seeds}
+    assert all(labels[text] == label for text, label in question.shown)
+    assert len(set(question.shown)) == 6
+
+
 def test_what_is_too_noisy_is_not_asked_about(task: TaskData) -> None:
     config = CONFIG.model_copy(update={"max_noise_score": 0.01})
     candidates, chooser = judged(task, "replace", config)

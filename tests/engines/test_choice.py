@@ -30,7 +30,7 @@ def lm(request: pytest.FixtureRequest) -> FrozenLM:
 
 def log_likelihood(lm: FrozenLM, question: Question, option: str) -> float:
     """What one forward pass over the whole of it says."""
-    (prompt,) = lm.files.text_ids([render_question(question.text, question.options)])
+    (prompt,) = lm.files.text_ids([render_question(question)])
     (answer,) = lm.files.target_ids([f" {option}\n"])
     with torch.inference_mode():
         if lm.is_encoder_decoder:
@@ -70,6 +70,30 @@ def test_a_text_that_does_not_fit_loses_its_last_words(tiny_llama_path: Path) ->
     assert len(long) == 3 and all(score < 0 for score in long)
     with pytest.raises(ConfigError, match=r"relabel_shortlist: a question with 40 classes takes"):
         LMChooser(lm).choose([Question("x", tuple(f"a class {i:020d}" for i in range(40)))])
+
+
+def test_examples_stand_before_the_question_in_its_own_form(lm: FrozenLM) -> None:
+    shown = (("where is  it", "lost card"), ("what is the fee", "transfer fee"))
+    question = Question("my card", ("transfer fee", "lost card"), shown)
+    assert render_question(question) == (
+        "Sentence: where is it\nOptions: lost card; transfer fee\nLabel: lost card\n\n"
+        "Sentence: what is the fee\nOptions: lost card; transfer fee\nLabel: transfer fee\n\n"
+        "Sentence: my card\nOptions: lost card; transfer fee\nLabel:"
+    )
+    (row,) = LMChooser(lm).scores([question])
+    assert row == pytest.approx(
+        [log_likelihood(lm, question, option) for option in question.options], abs=1e-3
+    )
+
+
+def test_examples_that_do_not_fit_are_left_out_the_farthest_first(tiny_llama_path: Path) -> None:
+    lm = load_frozen_lm(ModelConfig(name=str(tiny_llama_path), dtype="float32"), device="cpu")
+    near, far = ("near " * 10, "lost card"), ("far " * 200, "transfer")
+    (cut,), (short,) = (
+        LMChooser(lm).scores([Question("my card", OPTIONS, shown)])
+        for shown in ((far, near), (near,))
+    )
+    assert cut == short
 
 
 def test_nothing_to_ask_has_no_answers(lm: FrozenLM) -> None:
