@@ -33,7 +33,6 @@ def make_scorer(
         CheckpointError: the encoder is not there.
     """
     encoder, labeller = _learned_judges(config, task)
-    relabeller = None if config.relabel == "none" else make_relabeller(config, task, encoder)
     labels_words = task.kind in ("tagging", "parse")
     return UnitScorer(
         config.denoise,
@@ -43,8 +42,16 @@ def make_scorer(
         evaluation=evaluation,
         target_of=_target_of(task),
         labelled_words=LabelledWords(s.target or "" for s in task.seeds) if labels_words else None,
-        relabelling=relabeller and Relabelling(relabeller, config.relabel),
+        relabelling=_relabelling(config, task, encoder),
     )
+
+
+def _relabelling(
+    config: RunConfig, task: TaskData, encoder: SentenceEncoder | None
+) -> Relabelling | None:
+    if config.relabel == "none":
+        return None
+    return Relabelling(make_relabeller(config, task, encoder), config.relabel)
 
 
 def make_relabeller(
