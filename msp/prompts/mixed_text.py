@@ -1,8 +1,9 @@
 """The context that asks for a text between two classes (PromptMix, arXiv 2310.14192).
 
 It has the lines that the frozen LM knows from every other context: what classes
-mean, then numbered examples of the group's classes, the asked one's last, and
-one open line that names both classes with their shares.
+mean, numbered examples of the group's classes, the asked one's last, and one open
+line that names both classes. The shares stand in a sentence before all of them: in the
+open line the LM that ships takes "75%" for the topic, and writes of percentages.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ def render_mix(
 
         location: the answer is a place
         entity: the answer is a thing, a work or a substance
+        Line 3 is 75% location and 25% entity.
         Utterances in the questions domain:
         1) entity: What is a group of turkeys called ?
         2) location: What county is Modesto , California in ?
-        3) 75% location; 25% entity:
+        3) location; entity:
 
     Args:
         unit: with ``mix``.
@@ -49,24 +51,22 @@ def render_mix(
     assert unit.mix is not None
     classes = [ontology.all[ontology.index(name)] for name in unit.mix.group]
     shown = [a for a in classes if a.is_described] if described and in_words else []
+    glossary = [f"{a.words}: {' '.join(a.description.split())}" for a in shown]
+    own = attribute_words(unit.constraint.attributes, ontology)
+    asked = own
+    # A second class without a share is none.
+    if unit.mix.attribute is not None and unit.mix.alpha < 1:
+        other = attribute_words((unit.mix.attribute,), ontology)
+        asked = f"{own}; {other}"
+        if in_words:
+            share = round(100 * unit.mix.alpha)
+            line = len(exemplars) + 1
+            glossary.append(f"Line {line} is {share}% {own} and {100 - share}% {other}.")
     return render_context(
         unit.constraint,
         exemplars,
         ontology,
         attributes_in_text=in_words or prompts.attributes_in_text,
-        asked=_asked(unit, ontology, with_shares=in_words),
-        glossary=[f"{a.words}: {' '.join(a.description.split())}" for a in shown],
+        asked=asked,
+        glossary=glossary,
     )
-
-
-def _asked(unit: Unit, ontology: Ontology, *, with_shares: bool) -> str:
-    assert unit.mix is not None
-    own = attribute_words(unit.constraint.attributes, ontology)
-    # A second class without a share is none.
-    if unit.mix.attribute is None or unit.mix.alpha >= 1:
-        return own
-    other = attribute_words((unit.mix.attribute,), ontology)
-    if not with_shares:
-        return f"{own}; {other}"
-    share = round(100 * unit.mix.alpha)
-    return f"{share}% {own}; {100 - share}% {other}"

@@ -36,7 +36,8 @@ HEAD = (
 
 def test_shares_and_the_descriptions_that_are_given_are_written_out() -> None:
     text = rendered(Mix("new_card", 0.75, BOTH))
-    assert text == f"lost card: the card is gone\n{HEAD}3) 75% lost card; 25% new card:"
+    share = "Line 3 is 75% lost card and 25% new card."
+    assert text == f"lost card: the card is gone\n{share}\n{HEAD}3) lost card; new card:"
 
 
 def test_without_a_partner_or_a_share_for_it_the_class_stands_alone() -> None:
