@@ -22,6 +22,7 @@ from msp.config_sections import (
     ModelConfig,
     PositiveFloat,
     PositiveInt,
+    PromptMixConfig,
     PromptsConfig,
     Section,
     StudentConfig,
@@ -38,6 +39,7 @@ __all__ = [
     "ModelConfig",
     "PositiveFloat",
     "PositiveInt",
+    "PromptMixConfig",
     "PromptsConfig",
     "RunConfig",
     "Section",
@@ -120,6 +122,18 @@ class RunConfig(Section):
                 "generate some or select by dev_loss."
             )
         return self
+
+    @property
+    def relabel(self) -> str:
+        """What comes of the frozen LM's own label: none, replace, drop_disagreeing or keep."""
+        if self.denoise.relabel != "auto":
+            return self.denoise.relabel
+        return "replace" if self.generate.mixes else "none"
+
+    @property
+    def changes_labels(self) -> bool:
+        """Whether relabelling makes a second data set of the run's candidates."""
+        return self.relabel in ("replace", "drop_disagreeing")
 
     def _check_engine(self) -> None:
         generate, cluster = self.generate, self.cluster

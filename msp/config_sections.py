@@ -33,6 +33,8 @@ TASK_SETTINGS: dict[str, tuple[str, ...]] = {
     "topv2": ("full", "few_shot", "additional"),
     "banking77": ("full", "few_shot"),
     "actdial": ("full", "few_shot"),
+    "trec": ("full", "few_shot"),
+    "subj": ("full", "few_shot"),
 }
 _NEEDS_DOMAIN = {
     "nlupp": "banking and hotels",
@@ -44,8 +46,8 @@ _NEEDS_DOMAIN = {
 class TaskConfig(Section):
     """What is labelled, and which examples are seed, dev and test."""
 
-    name: Literal["jsonl", "nlupp", "crossner", "topv2", "banking77", "actdial"] = Field(
-        description="the task's reader"
+    name: Literal["jsonl", "nlupp", "crossner", "topv2", "banking77", "actdial", "trec", "subj"] = (
+        Field(description="the task's reader")
     )
     path: str = Field(
         description="data file (jsonl, actdial) or folder; sample:front_desk ships with the project"
@@ -65,8 +67,9 @@ class TaskConfig(Section):
         None,
         description="of few_shot: examples of each label (topv2: which published split, in SPIS)",
     )
-    predict: Literal["labels", "slots"] = Field(
-        "labels", description="what the student answers in nlupp and jsonl"
+    predict: Literal["labels", "label", "slots"] = Field(
+        "labels",
+        description="what the student answers in nlupp and jsonl; label: exactly one (jsonl)",
     )
     metrics: list[Literal["standard", "paper_compatible"]] = Field(
         ["standard"],
@@ -107,6 +110,8 @@ class TaskConfig(Section):
             )
         if self.predict == "slots" and self.name not in ("jsonl", "nlupp"):
             raise ValueError(f"task.predict is slots, which jsonl and nlupp know; not {self.name}.")
+        if self.predict == "label" and self.name != "jsonl":
+            raise ValueError(f"task.predict is label, which jsonl knows; not {self.name}.")
         if "standard" not in self.metrics:
             raise ValueError("task.metrics leaves out standard, which a run is judged by; add it.")
         return self
@@ -216,12 +221,34 @@ class TuneConfig(Section):
     )
 
 
+class PromptMixConfig(Section):
+    """What a text of method promptmix is asked to be (arXiv 2310.14192)."""
+
+    variant: Literal["one_class", "described", "no_mixing", "mixing", "zero_shot_mixing"] = Field(
+        "mixing",
+        description="the paper's ladder: the context shows one class; also its description; a "
+        "group of classes; a group, and the text is of two of them; the same without exemplars",
+    )
+    classes_per_group: Annotated[int, Field(ge=2)] = 4
+    exemplars_per_class: NonNegativeInt = Field(2, description="seed examples shown of each class")
+    texts_per_class: PositiveInt = Field(
+        100, description="candidates made of each class; generate.num_synthetic goes before it"
+    )
+    alphas: list[Annotated[float, Field(ge=0.5, le=1.0)]] | None = Field(
+        None,
+        min_length=1,
+        description="shares of the first class, drawn from these alike; none: 0.5 + 0.5 Beta(5, 2)",
+    )
+
+
 class GenerateConfig(Section, MethodSettings):
     """The plan, the engine and its sampling."""
 
     method: Literal[
         "msp",
         "softsrv",
+        "promptmix",
+        "promptmix_soft",
         "hard_prompt",
         "in_context",
         "eda",
@@ -236,13 +263,15 @@ class GenerateConfig(Section, MethodSettings):
     ] = Field(
         "msp",
         description="msp: mixed soft prompts; softsrv: prompts computed from real examples "
-        "(prompts.source: example); hard_prompt: the same LM with text alone, their rival; "
-        "in_context: the same LM with more exemplars; eda, paraphrase, fill_in, round_trip: seed "
-        "examples' texts made over; clm: the LM fine-tuned on the seed examples; dexperts: the LM "
-        "steered by an expert and an anti-expert of each attribute; cvae: a variational "
-        "autoencoder of the seed examples; fine_tune, soft_prompt: nothing is generated, the LM "
-        "answers the task itself",
+        "(prompts.source: example); promptmix: texts between two classes, asked for in words, "
+        "then relabelled; promptmix_soft: likewise, asked for by soft prompts; hard_prompt: the "
+        "same LM with text alone; in_context: with more exemplars; eda, paraphrase, fill_in, "
+        "round_trip: seed examples' texts made over; clm: the LM fine-tuned on the seed examples; "
+        "dexperts: the LM steered by an expert and an anti-expert of each attribute; cvae: a "
+        "variational autoencoder of the seed examples; fine_tune, soft_prompt: nothing is "
+        "generated, the LM answers the task itself",
     )
+    promptmix: PromptMixConfig = PromptMixConfig()
     engine: Literal["hf", "vllm", "scripted"] = Field(
         "hf", description="vllm: decoder-only LMs, continuous batching; needs the extra msp[vllm]"
     )
@@ -287,6 +316,11 @@ class GenerateConfig(Section, MethodSettings):
         description="units at once; auto: what the memory holds; fewer where it was too many",
     )
 
+    @property
+    def mixes(self) -> bool:
+        """Whether a text is asked to lie between two classes."""
+        return self.method in ("promptmix", "promptmix_soft")
+
     @model_validator(mode="after")
     def _check(self) -> GenerateConfig:
         check_method(self, method=self.method, engine=self.engine)
@@ -311,6 +345,18 @@ class DenoiseConfig(Section):
         0.8, description="weight of how little a classifier of the seed examples agrees"
     )
     max_noise_score: PositiveFloat = Field(0.85, description="drop above this")
+    relabel: Literal["auto", "none", "replace", "drop_disagreeing", "keep"] = Field(
+        "auto",
+        description="ask the frozen LM for each candidate's class again, and: replace the one that "
+        "it was asked for, drop it where they differ, or keep it and note what the LM says; "
+        "auto: replace with method promptmix, none otherwise",
+    )
+    relabel_shortlist: Annotated[int, Field(ge=2)] = Field(
+        5, description="classes that the LM chooses among, the nearest by sentence embedding"
+    )
+    relabel_exemplars: NonNegativeInt = Field(
+        1, description="seed examples of each of these classes that the LM is shown"
+    )
     require_values: bool = Field(
         True, description="drop where an asked slot value is missing from the text"
     )
@@ -390,6 +436,11 @@ class MetricsConfig(Section):
 
     max_texts: NonNegativeInt = Field(
         1000, description="texts that models measure, drawn by seed; 0 for none"
+    )
+    teacher: bool = Field(
+        False,
+        description="score the frozen LM itself on the test examples, as denoise.relabel asks it "
+        "(tasks with one label a text)",
     )
     perplexity_model: str | None = Field(
         None, description="a causal LM for perplexity: builtin, a local path or hub id"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from msp.config import RunConfig
 from msp.denoise.contamination import EvaluationTexts, read_evaluation_texts
+from msp.denoise.relabel import Relabeller, Relabelling, check_relabel
 from msp.denoise.scorer import TargetOf, UnitScorer, labels_as_target
 from msp.denoise.unasked import LabelledWords
 from msp.tasks.base import TaskData
@@ -42,7 +43,53 @@ def make_scorer(
         rejected=task.rejected,
         target_of=_target_of(task),
         labelled_words=LabelledWords(s.target or "" for s in task.seeds) if labels_words else None,
+        relabelling=_relabelling(config, task, encoder),
     )
+
+
+def _relabelling(
+    config: RunConfig, task: TaskData, encoder: SentenceEncoder | None
+) -> Relabelling | None:
+    if config.relabel == "none":
+        return None
+    return Relabelling(make_relabeller(config, task, encoder), config.relabel)
+
+
+def make_relabeller(
+    config: RunConfig, task: TaskData, encoder: SentenceEncoder | None = None
+) -> Relabeller:
+    """Return what says which class a text has: shortlist and frozen LM, or the scripted stand-in.
+
+    Args:
+        config: ``model``, ``generate.engine`` and ``denoise``.
+        task: a task with one label a text.
+        encoder: where it is loaded already.
+
+    Raises:
+        ConfigError: texts of the task have several labels.
+        CheckpointError: the encoder or the LM is not there.
+    """
+    check_relabel(config, task)
+    sizes = {
+        "size": config.denoise.relabel_shortlist,
+        "exemplars": config.denoise.relabel_exemplars,
+    }
+    if config.generate.engine == "scripted":
+        from msp.engines.scripted_choice import ScriptedChooser, WordVectors
+
+        return Relabeller(task, encoder or WordVectors(), ScriptedChooser(), **sizes)
+    from msp.engines.choice import LMChooser
+    from msp.models.encoder import load_encoder
+    from msp.models.frozen_lm import load_frozen_lm
+
+    encoder = encoder or load_encoder(config.denoise.encoder, dtype=config.denoise.precision)
+    return Relabeller(task, encoder, LMChooser(load_frozen_lm(config.model)), **sizes)
+
+
+def judges_with_models(config: RunConfig) -> bool:
+    """Tell whether a verdict needs an encoder or an LM, and so torch."""
+    with_lm = config.relabel != "none" and config.generate.engine != "scripted"
+    return config.denoise.needs_encoder or with_lm
 
 
 def _learned_judges(

@@ -9,7 +9,7 @@ import numpy as np
 
 from msp.config import ModelConfig, RunConfig
 from msp.denoise.contamination import EvaluationTexts
-from msp.judging import evaluation_texts
+from msp.judging import evaluation_texts, make_relabeller
 from msp.metrics.correctness import attribute_f1, decisions, presence_matrix
 from msp.metrics.mauve import FEW_TEXTS, mauve
 from msp.metrics.memorisation import memorisation
@@ -49,6 +49,8 @@ def measure_quality(config: RunConfig, task: TaskData, store: ObjectStore) -> di
     if real:
         figures |= _correctness(config, task, sample, vectors, encoder)
         figures |= _mauve(config, real, vectors, encoder)
+    if config.metrics.teacher and task.test:
+        figures |= _teacher(config, task, encoder)
     if config.metrics.perplexity_model is not None:
         figures |= _perplexities(config, task, sample)
     return figures
@@ -131,6 +133,28 @@ def _mauve(
         else []
     )
     return {"mauve": score, "notes": notes}
+
+
+def _teacher(config: RunConfig, task: TaskData, encoder: SentenceEncoder) -> dict[str, Any]:
+    """Return how the frozen LM that relabels does on the test examples (PromptMix's baseline).
+
+    Beside its accuracy stands the share of examples whose class is in the shortlist at all.
+    """
+    relabeller = make_relabeller(config, task, encoder)
+    texts = [example.text for example in task.test]
+    gold = [example.attributes[0] for example in task.test]
+    vectors = encoder.encode(texts)
+    said = relabeller.labels(texts, vectors)
+    listed = relabeller.shortlists(texts, vectors)
+    names = [attribute.name for attribute in task.ontology.attributes]
+    hits = sum(a == b for a, b in zip(said, gold, strict=True))
+    inside = sum(names.index(a) in row for a, row in zip(gold, listed, strict=True))
+    return {
+        "teacher": {
+            "accuracy": 100 * hits / len(gold),
+            "shortlist_recall": 100 * inside / len(gold),
+        }
+    }
 
 
 def _perplexities(config: RunConfig, task: TaskData, sample: Sequence[Example]) -> dict[str, Any]:

@@ -59,7 +59,9 @@ def preview_run(config: RunConfig, num_candidates: int) -> dict[str, Any]:
                 "unit": unit.id,
                 "attributes": list(unit.constraint.attributes),
                 "values": {slot: list(texts) for slot, texts in unit.constraint.values.items()},
+                "mix": unit.mix and [unit.mix.attribute, unit.mix.alpha],
                 "text": candidate.text,
+                "relabelled": candidate.relabelled,
                 "kept": candidate.kept,
                 "reason": candidate.reason,
             }
@@ -93,5 +95,10 @@ def _show(shown: list[tuple[Unit, Candidate]], prompts: str) -> None:
     for unit, candidate in shown:
         values = [text for texts in unit.constraint.values.values() for text in texts]
         asked = ", ".join(unit.constraint.attributes) + (f" [{'; '.join(values)}]" * bool(values))
-        table.add_row(Text(asked), Text(candidate.text), candidate.reason or "kept")
+        if unit.mix and unit.mix.attribute:
+            asked += f" {unit.mix.alpha:.0%}, {unit.mix.attribute}"
+        verdict = candidate.reason or "kept"
+        if candidate.replaced:
+            verdict += f" as {candidate.relabelled}"
+        table.add_row(Text(asked), Text(candidate.text), Text(verdict))
     console().print(table)

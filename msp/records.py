@@ -39,6 +39,11 @@ class Attribute:
         name = self.name.removeprefix("IN:").removeprefix("SL:")
         return " ".join(name.replace("_", " ").replace("-", " ").split()).lower()
 
+    @property
+    def is_described(self) -> bool:
+        """Whether the description says more than the name."""
+        return self.description.strip().lower() not in (self.name.lower(), self.words)
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
@@ -76,6 +81,21 @@ class Constraint:
 
 
 @dataclass(frozen=True, slots=True)
+class Mix:
+    """That a text should be of two classes at once (PromptMix, arXiv 2310.14192).
+
+    Args:
+        attribute: the second class; None where the text is asked to be of the first alone.
+        alpha: share of the constraint's own class, 0.5 to 1; the second one has the rest.
+        group: the classes that the context shows, the constraint's own last.
+    """
+
+    attribute: str | None
+    alpha: float
+    group: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """One constraint with its exemplars and its candidates: the piece of work that is done once.
 
@@ -88,6 +108,7 @@ class Unit:
         exemplars: seed examples shown in the context, the nearest to the constraint last.
         num_candidates: how many candidates are generated.
         random_seed: start of the unit's random stream; candidate k uses stream ``random_seed + k``.
+        mix: of methods that ask for a text between two classes; None elsewhere.
     """
 
     id: int
@@ -98,6 +119,7 @@ class Unit:
     exemplars: tuple[Example, ...]
     num_candidates: int
     random_seed: int
+    mix: Mix | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +147,9 @@ class Candidate:
         attribute_overlap: mean share of the seed examples that carry each of its attributes.
         num_tokens: generated tokens.
         logprob: sum of the tokens' log-probabilities under the untempered LM.
+        relabelled: the class that the frozen LM gave the text afterwards; None where it was
+            not asked (denoise.relabel).
+        replaced: whether that class is its label now, in place of the one it was asked for.
     """
 
     candidate_id: int
@@ -137,6 +162,8 @@ class Candidate:
     attribute_overlap: float
     num_tokens: int
     logprob: float
+    relabelled: str | None = None
+    replaced: bool = False
 
 
 CANDIDATES_PER_UNIT_LIMIT = 2**16
@@ -153,6 +180,8 @@ CANDIDATE_TYPE = pa.struct(
         ("attribute_overlap", pa.float32()),
         ("num_tokens", pa.int32()),
         ("logprob", pa.float32()),
+        ("relabelled", pa.string()),
+        ("replaced", pa.bool_()),
     ]
 )
 _CANDIDATE_NAMES = tuple(f.name for f in CANDIDATE_TYPE)
@@ -165,6 +194,7 @@ UNIT_FIELDS = [
     ("domain", pa.string()),
     ("attributes", pa.list_(pa.string())),
     ("values", pa.map_(pa.string(), pa.list_(pa.string()))),
+    ("mix", pa.struct([("attribute", pa.string()), ("alpha", pa.float32())])),
 ]
 
 CANDIDATES_SCHEMA = pa.schema([*UNIT_FIELDS, ("candidates", pa.list_(CANDIDATE_TYPE))])
@@ -173,6 +203,8 @@ SLOTS_TYPE = pa.list_(pa.struct([("slot", pa.string()), ("texts", pa.list_(pa.st
 SYNTHETIC_SCHEMA = pa.schema(
     [
         *[(name, SLOTS_TYPE if name == "values" else type_) for name, type_ in UNIT_FIELDS],
+        # What was asked for; ``attributes`` are the labels that the text has in the end.
+        ("asked", pa.list_(pa.string())),
         *[(f.name, f.type) for f in CANDIDATE_TYPE],
     ]
 )
@@ -188,23 +220,78 @@ def unit_row(unit: Unit, candidates: list[Candidate]) -> dict[str, Any]:
         "domain": unit.constraint.domain,
         "attributes": list(unit.constraint.attributes),
         "values": [(slot, list(texts)) for slot, texts in unit.constraint.values.items()],
+        "mix": unit.mix and {"attribute": unit.mix.attribute, "alpha": unit.mix.alpha},
         "candidates": [{name: getattr(c, name) for name in _CANDIDATE_NAMES} for c in candidates],
     }
 
 
-def synthetic_table(units: pa.Table) -> pa.Table:
-    """Return the rows of ``synthetic/*.parquet`` for rows of ``candidates/*.parquet``, in order."""
-    units = units.combine_chunks()
+def synthetic_table(units: pa.Table, *, and_dropped_as: str | None = None) -> pa.Table:
+    """Return the rows of ``synthetic/*.parquet`` for rows of ``candidates/*.parquet``, in order.
+
+    Args:
+        units: the rows.
+        and_dropped_as: a reason; candidates that were dropped for it come, too.
+    """
+    units = as_of_today(units).combine_chunks()
     nested = _only_chunk(units["candidates"])
     flat, parents = nested.flatten(), pc.list_parent_indices(nested)
     kept = flat.field("kept")
+    if and_dropped_as is not None:
+        dropped = pc.equal(flat.field("reason"), and_dropped_as).fill_null(False)
+        kept = pc.or_(kept, dropped)
     of = parents.filter(kept)
     columns = [
         (_slots(_only_chunk(units[name])) if name == "values" else units[name]).take(of)
         for name, _ in UNIT_FIELDS
     ]
+    place = units.schema.get_field_index("attributes")
+    asked = columns[place]
+    columns[place] = _final_labels(asked, flat.filter(kept))
+    columns += [asked]
     columns += [flat.field(f.name).filter(kept) for f in CANDIDATE_TYPE]
     return pa.table(columns, schema=SYNTHETIC_SCHEMA)
+
+
+def _final_labels(asked: pa.ChunkedArray, kept: pa.StructArray) -> pa.ChunkedArray | pa.Array:
+    """Return the labels that texts have in the end: asked for, or what replaced them."""
+    replaced = kept.field("replaced").fill_null(False).to_pylist()
+    if not any(replaced):
+        return asked
+    given = kept.field("relabelled").to_pylist()
+    return pa.array(
+        [
+            [label] if is_new else before
+            for before, label, is_new in zip(asked.to_pylist(), given, replaced, strict=True)
+        ],
+        pa.list_(pa.string()),
+    )
+
+
+def as_of_today(units: pa.Table) -> pa.Table:
+    """Return rows of ``candidates/*.parquet`` with every column of today.
+
+    What a file of an earlier version does not have is null.
+    """
+    if units.schema.equals(CANDIDATES_SCHEMA):
+        return units
+    nested = _only_chunk(units.combine_chunks()["candidates"])
+    flat = nested.flatten()
+    known = {field.name for field in flat.type}
+    fields = [
+        flat.field(f.name) if f.name in known else pa.nulls(len(flat), f.type)
+        for f in CANDIDATE_TYPE
+    ]
+    # Flattening has left out what stood before the first list, so lengths tell the offsets.
+    ends = pc.cumulative_sum(pc.list_value_length(nested))
+    offsets = pa.concat_arrays([pa.array([0], pa.int32()), ends.cast(pa.int32())])
+    candidates = pa.ListArray.from_arrays(
+        offsets, pa.StructArray.from_arrays(fields, fields=list(CANDIDATE_TYPE))
+    )
+    columns = [
+        units[name] if name in units.schema.names else pa.nulls(len(units), type_)
+        for name, type_ in UNIT_FIELDS
+    ]
+    return pa.table([*columns, candidates], schema=CANDIDATES_SCHEMA)
 
 
 def _slots(values: pa.MapArray) -> pa.ListArray:

@@ -1,7 +1,8 @@
-"""Fixtures that every part of the suite shares: two tiny checkpoints with random weights."""
+"""Fixtures that every part of the suite shares: two tiny checkpoints, and a task of classes."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -72,6 +73,39 @@ def tiny_t5_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         decoder_start_token_id=0,
     )
     T5ForConditionalGeneration(config).save_pretrained(path)
+    return path
+
+
+PLANTS = {
+    "apple": ["peel", "cider", "crunchy core", "orchard", "pie"],
+    "rose": ["thorn", "bouquet", "red petals", "scent", "trellis"],
+    "oak": ["acorn", "old trunk", "shade", "timber", "bark"],
+    "moss": ["damp stone", "green carpet", "north side", "roof", "spores"],
+    "reed": ["pond", "thatch", "swaying", "marsh", "hollow stalk"],
+    "fern": ["frond", "forest floor", "curled tip", "shady pot", "spiral"],
+}
+
+
+@pytest.fixture(scope="session")
+def plants_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A jsonl task of six classes, one a text: 30 seed, 6 dev and 12 test examples."""
+    folder = tmp_path_factory.mktemp("plants")
+    described = {name: {"description": f"speaks of a plant: {name}"} for name in PLANTS}
+    (folder / "ontology.json").write_text(json.dumps({"attributes": described}))
+    rows = []
+    for name, words in PLANTS.items():
+        texts = {
+            "seed": [f"tell me about the {name} and its {word}" for word in words],
+            "dev": [f"i saw {words[0]} of {name}"],
+            "test": [f"{words[1]} of {name} again", f"does {words[2]} mean {name}"],
+        }
+        rows += [
+            {"text": text, "attributes": [name], "split": split}
+            for split, found in texts.items()
+            for text in found
+        ]
+    path = folder / "plants.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return path
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from msp.errors import StorageError
-from msp.records import CANDIDATE_TYPE
+from msp.records import CANDIDATE_TYPE, as_of_today
 from msp.storage import layout
 from msp.storage.damage import read_json
 from msp.storage.parquet import read_table
@@ -64,7 +64,7 @@ class FinalVerdicts:
 
     def over(self, table: pa.Table, round: int, shard: int) -> pa.Table:
         """Return the shard's table with the final verdicts in place of its own."""
-        table = table.combine_chunks()
+        table = as_of_today(table).combine_chunks()
         removed = self._removed(layout.duplicates_key(round, shard))
         if not len(removed) and self.cutoffs is None:
             return table

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from msp.denoise.noise import (
     disagreement,
     noise_score,
 )
+from msp.denoise.relabel import DISAGREED, Relabelling
 from msp.denoise.rules import lexical_reasons, normalise
 from msp.denoise.unasked import LabelledWords
 from msp.errors import TaskDataError
@@ -72,6 +74,20 @@ class _Score(NamedTuple):
     similarity: float
 
 
+class _Read(NamedTuple):
+    """What was read of the candidates that have no reason yet.
+
+    Args:
+        passing: of each unit, candidate -> text.
+        rows: text -> its row in ``vectors``.
+        vectors: [N, D]; [N, 0] without an encoder.
+    """
+
+    passing: Sequence[Mapping[int, str]]
+    rows: Mapping[str, int]
+    vectors: FloatArray
+
+
 class UnitScorer:
     """Judges units; holds the encoder and the seed examples' vectors.
 
@@ -85,6 +101,7 @@ class UnitScorer:
         rejected: texts that reviewers rejected.
         target_of: what the student learns from a text, or None where it cannot be labelled.
         labelled_words: of the seed examples, where words are what is labelled.
+        relabelling: gives what could be kept a class of the frozen LM's choice.
     """
 
     def __init__(
@@ -98,6 +115,7 @@ class UnitScorer:
         rejected: Sequence[str] = (),
         target_of: TargetOf = labels_as_target,
         labelled_words: LabelledWords | None = None,
+        relabelling: Relabelling | None = None,
     ) -> None:
         assert labeller is not None or not config.disagreement_weight
         assert encoder is not None or not config.needs_encoder
@@ -106,6 +124,7 @@ class UnitScorer:
         self._rejected = frozenset(map(normalise, rejected))
         self._target_of = target_of
         self._labelled_words = labelled_words
+        self._relabelling = relabelling
         self._config = config
         self._encoder = encoder
         self._seeds = tuple(seeds)
@@ -144,11 +163,13 @@ class UnitScorer:
             [r or self._later_reason(g, t) for g, t, r in zip(made, said, why, strict=True)]
             for made, said, why in zip(generated, targets, reasons, strict=True)
         ]
-        scored = self._scores(units, generated, reasons)
+        read = self._read(generated, reasons)
+        scored = self._scores(units, read)
+        given = self._given(scored, read)
         return [
-            self._verdicts(unit, list(zip(made, said, strict=True)), why, scores)
-            for unit, made, said, why, scores in zip(
-                units, generated, targets, reasons, scored, strict=True
+            self._verdicts(unit, list(zip(made, said, strict=True)), why, (scores, labels))
+            for unit, made, said, why, scores, labels in zip(
+                units, generated, targets, reasons, scored, given, strict=True
             )
         ]
 
@@ -160,28 +181,45 @@ class UnitScorer:
             return UNASKED_VALUE
         return UNLIKELY if limit is not None and surprise(made) > limit else None
 
-    def _scores(
+    def _read(
         self,
-        units: Sequence[Unit],
         generated: Sequence[Sequence[Generated]],
         reasons: Sequence[Sequence[str | None]],
-    ) -> list[dict[int, _Score]]:
-        """Return, for each unit, the scores of the candidates that have no reason yet."""
+    ) -> _Read:
         passing = [
             {k: made[k].text for k, reason in enumerate(why) if reason is None}
             for made, why in zip(generated, reasons, strict=True)
         ]
         texts = sorted({text for of_unit in passing for text in of_unit.values()})
         rows = {text: row for row, text in enumerate(texts)}
-        vectors = self._vectors(texts)
-        probabilities = self._probabilities(vectors)
+        return _Read(passing, rows, self._vectors(texts))
+
+    def _scores(self, units: Sequence[Unit], read: _Read) -> list[dict[int, _Score]]:
+        """Return, for each unit, the scores of the candidates that have no reason yet."""
+        probabilities = self._probabilities(read.vectors)
         return [
             {
-                k: self._score(unit, vectors[rows[text]], probabilities, rows[text])
+                k: self._score(unit, read.vectors[row], probabilities, row)
                 for k, text in of_unit.items()
+                for row in [read.rows[text]]
             }
-            for unit, of_unit in zip(units, passing, strict=True)
+            for unit, of_unit in zip(units, read.passing, strict=True)
         ]
+
+    def _given(self, scored: Sequence[Mapping[int, _Score]], read: _Read) -> list[dict[int, str]]:
+        """Return, for each unit, the LM's class of each candidate that is not too noisy."""
+        if self._relabelling is None:
+            return [{} for _ in scored]
+        limit = self._config.max_noise_score
+        wanted = [
+            {k: read.passing[i][k] for k, s in scores.items() if s.noise <= limit}
+            for i, scores in enumerate(scored)
+        ]
+        texts = sorted({text for of_unit in wanted for text in of_unit.values()})
+        vectors = read.vectors[[read.rows[text] for text in texts]] if self._encoder else None
+        labels = self._relabelling.relabeller.labels(texts, vectors)
+        of = dict(zip(texts, labels, strict=True))
+        return [{k: of[text] for k, text in of_unit.items()} for of_unit in wanted]
 
     def _vectors(self, texts: Sequence[str]) -> FloatArray:
         if self._encoder is None or not texts:
@@ -230,22 +268,44 @@ class UnitScorer:
         unit: Unit,
         made: Sequence[tuple[Generated, str | None]],
         lexical: Sequence[str | None],
-        scores: dict[int, _Score],
+        judged: tuple[Mapping[int, _Score], dict[int, str]],
     ) -> list[Candidate]:
+        scores, given = judged
         overlap = attribute_overlap(unit.constraint, self._frequencies)
-        kept = keep_reasons({k: score.noise for k, score in scores.items()}, self._config)
+        reasons: dict[int, str | None] = dict.fromkeys(self._disagreeing(unit, given), DISAGREED)
+        left = {k: score.noise for k, score in scores.items() if k not in reasons}
+        reasons |= keep_reasons(left, self._config)
         return [
             Candidate(
                 candidate_id=unit.id * CANDIDATES_PER_UNIT_LIMIT + k,
                 text=one.text,
-                target=target or "",
-                kept=(reason := lexical[k] or kept[k]) is None,
+                target=self._final_target(unit, one.text, given.get(k), target) or "",
+                kept=(reason := lexical[k] or reasons[k]) is None,
                 reason=reason,
                 noise_score=scores[k].noise if k in scores else math.nan,
                 similarity=scores[k].similarity if k in scores else math.nan,
                 attribute_overlap=overlap,
                 num_tokens=one.num_tokens,
                 logprob=one.logprob,
+                relabelled=given.get(k),
+                replaced=self._replaces(unit, given.get(k)),
             )
             for k, (one, target) in enumerate(made)
         ]
+
+    def _disagreeing(self, unit: Unit, given: dict[int, str]) -> set[int]:
+        if self._relabelling is None:
+            return set()
+        return self._relabelling.disagreeing(unit.constraint.attributes[0], given)
+
+    def _replaces(self, unit: Unit, label: str | None) -> bool:
+        if self._relabelling is None:
+            return False
+        return self._relabelling.replaces(unit.constraint.attributes[0], label)
+
+    def _final_target(
+        self, unit: Unit, text: str, label: str | None, target: str | None
+    ) -> str | None:
+        if label is None or not self._replaces(unit, label):
+            return target
+        return self._target_of(replace(unit.constraint, attributes=(label,)), text)

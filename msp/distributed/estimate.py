@@ -245,9 +245,12 @@ def _measure_train(
 
     number = min(num_kept, _MAX_SYNTHETIC)
     started = time.monotonic()
-    scores = train_students(
-        part.config, part.task, part.store, lambda: islice(_repeated(kept), number if kept else 0)
-    )
+
+    def made() -> Iterator[Example]:
+        return islice(_repeated(kept), number if kept else 0)
+
+    before = made if part.config.changes_labels else None
+    scores = train_students(part.config, part.task, part.store, made, before_relabel=before)
     wall = time.monotonic() - started
     each = read_json(part.store, layout.progress_key("train"))["seconds_per_training"]
     waves = num_waves(part.config, num_cpus)

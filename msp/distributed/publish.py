@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import pyarrow as pa
 
 from msp.config import RunConfig
-from msp.denoise.final import FinalVerdicts, read_cutoffs
+from msp.denoise.final import FinalVerdicts, read_cutoffs, stream_final
+from msp.denoise.relabel import DISAGREED
 from msp.distributed.placement import TASK_CPUS, ours_out_of_rays
 from msp.distributed.shard_source import ShardId, data_context, read_shards
 from msp.metrics.collect import SAMPLE_SIZE
@@ -139,3 +140,14 @@ def read_synthetic(store: ObjectStore, keys: Iterable[str]) -> Iterator[Example]
     for key in keys:
         for row in read_table(store, key).to_pylist():
             yield example_from_synthetic(row)
+
+
+def read_before_relabel(store: ObjectStore) -> Iterator[Example]:
+    """Yield the same examples with the labels that were asked for, one shard in memory at a time.
+
+    Those that relabelling alone has dropped are there, too (PromptMix's data set
+    before relabelling, A1; what is published is A2).
+    """
+    for table in stream_final(store):
+        for row in synthetic_table(table, and_dropped_as=DISAGREED).to_pylist():
+            yield example_from_synthetic({**row, "attributes": row["asked"]})

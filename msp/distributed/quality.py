@@ -16,10 +16,11 @@ def measure_run_quality(config: RunConfig, task: TaskData) -> dict[str, Any]:
     """Return the figures of :func:`msp.measuring.measure_quality`, measured in one Ray task.
 
     It asks for a generator's resources where a perplexity model is named, since
-    that may be as large as the frozen LM, and for a scorer's otherwise.
+    that may be as large as the frozen LM, or the frozen LM itself is scored, and for a
+    scorer's otherwise.
     """
     cluster = config.cluster
-    large = config.metrics.perplexity_model is not None
+    large = config.metrics.perplexity_model is not None or config.metrics.teacher
     cpus, gpus = (
         (cluster.cpus_per_generator, cluster.gpus_per_generator)
         if large

@@ -15,6 +15,7 @@ from typing import Any
 
 from msp.config import ModelConfig, RunConfig, fingerprint, with_absolute_paths
 from msp.denoise.contamination import content_hash
+from msp.denoise.relabel import check_relabel
 from msp.methods import checkpoint_hash, content_hashes, find_method, make_plan, uses_lm
 from msp.progress import console
 from msp.review.gold import load_reviewed_task
@@ -48,6 +49,7 @@ def open_checked(config: RunConfig) -> Run:
     config = with_absolute_paths(config)
     task = load_reviewed_task(config)
     make_plan(config, task)
+    check_relabel(config, task)
     run = identified(config, task)
     store = run.store
     check_store(store)
@@ -151,7 +153,7 @@ def _stage(stage: str, run: Run) -> dict[str, Any]:
 
 
 def headline(store: ObjectStore, figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a finished run says last: sizes, both students' scores, and where to look.
+    """Return what a finished run says last: sizes, the students' scores, and where to look.
 
     Args:
         store: the run's.
@@ -165,7 +167,7 @@ def headline(store: ObjectStore, figures: Mapping[str, Any]) -> dict[str, Any]:
         "num_synthetic": figures["generate"]["num_kept"],
         **{
             arm: {name: round(student[arm][name]["mean"], 2) for name in student["headline"][:2]}
-            for arm in ("seed_only", "augmented", "direct")
+            for arm in layout.ARMS
             if arm in student
         },
     }

@@ -101,9 +101,9 @@ class ShardJudge:
         evaluation: EvaluationTexts | None = None,
         num_threads: int = 1,
     ) -> None:
-        from msp.judging import make_scorer
+        from msp.judging import judges_with_models, make_scorer
 
-        if config.denoise.needs_encoder:
+        if judges_with_models(config):
             _set_threads(num_threads)
         self._config = config
         self._plan = make_plan(config, task, round_plan)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from msp.distributed import placement
-from msp.distributed.publish import publish, read_synthetic
+from msp.distributed.publish import publish, read_before_relabel, read_synthetic
 from msp.distributed.quality import measure_run_quality
 from msp.distributed.rounds import generate_candidates
 from msp.distributed.run import Run, headline
@@ -84,7 +84,7 @@ def generate(run: Run) -> dict[str, Any]:
 
 
 def train(run: Run) -> dict[str, Any]:
-    """Return the scores of both students once they are trained."""
+    """Return the scores of the students once they are trained."""
     if find_method(run.config).is_direct:
         return _answer(run)
     generate(run)
@@ -93,7 +93,13 @@ def train(run: Run) -> dict[str, Any]:
     keys = [entry.key for entry in read_manifest(run.store).files]
     with placement.ours_out_of_rays():
         return train_students(
-            run.config, run.task, run.store, lambda: read_synthetic(run.store, keys)
+            run.config,
+            run.task,
+            run.store,
+            lambda: read_synthetic(run.store, keys),
+            before_relabel=(
+                (lambda: read_before_relabel(run.store)) if run.config.changes_labels else None
+            ),
         )
 
 
@@ -105,7 +111,7 @@ def _answer(run: Run) -> dict[str, Any]:
     with _learning_shown(run) as show:
         direct = train_direct(run.config, run.task, run.store, on_progress=show)
     with placement.ours_out_of_rays():
-        students = train_students(run.config, run.task, run.store, lambda: (), arms=("seed_only",))
+        students = train_students(run.config, run.task, run.store, None)
     return {**students, "direct": direct}
 
 

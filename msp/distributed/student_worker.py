@@ -12,7 +12,7 @@ import ray.train
 import ray.train.torch
 
 from msp.config import StudentConfig
-from msp.storage import layout
+from msp.storage.layout import Arm
 from msp.storage.store import ObjectStore
 from msp.students.examples import TrainingSet
 from msp.students.kinds import Features, Learner
@@ -41,7 +41,7 @@ class StudentWork:
     config: StudentConfig
     store: ObjectStore
     trainings: tuple[Training, ...]
-    training_sets: Mapping[layout.Arm, TrainingSet]
+    training_sets: Mapping[Arm, TrainingSet]
     evaluation: Evaluation
     labels: dict[str, str] = field(default_factory=dict)
 

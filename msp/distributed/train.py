@@ -1,4 +1,4 @@
-"""Both students of a run: trained with and without the synthetic examples, alike in all else.
+"""The students of a run: trained with and without the synthetic examples, alike in all else.
 
 Every training is one object in the store when it is done, written by the worker
 that did it, so a run that dies continues with those that are missing.
@@ -47,38 +47,35 @@ def train_students(
     config: RunConfig,
     task: TaskData,
     store: ObjectStore,
-    synthetic: Callable[[], Iterable[Example]],
+    synthetic: Callable[[], Iterable[Example]] | None,
     *,
-    arms: Sequence[layout.Arm] = layout.ARMS,
+    before_relabel: Callable[[], Iterable[Example]] | None = None,
 ) -> dict[str, Any]:
-    """Return both arms' scores once every training is done, doing those that are missing.
+    """Return the arms' scores once every training is done, doing those that are missing.
 
     Args:
         config: the run's.
         task: seed, dev and test examples; the threshold is chosen on dev alone.
         store: of the run.
-        synthetic: returns the synthetic examples, in the same order every time.
-        arms: the students that are trained; the augmented one only where there is something
-            synthetic.
+        synthetic: returns the synthetic examples, in the same order every time; None where
+            nothing is generated, and the student of the seed examples is the only one.
+        before_relabel: likewise, with the labels that were asked for at first; None where they
+            are the same.
 
     Returns:
-        ``seed_only`` and ``augmented``, each as :func:`msp.students.score.summarise` returns it
-        with ``num_seed_examples`` and ``num_synthetic``; ``seeds`` of the trainings;
-        the names of the ``headline`` metrics; ``wall_seconds`` over all starts.
+        ``seed_only`` and, where there are any, ``augmented`` and ``before_relabel``, each as
+        :func:`msp.students.score.summarise` returns it with ``num_seed_examples`` and
+        ``num_synthetic``; ``seeds`` of the trainings; the names of the ``headline`` metrics;
+        ``wall_seconds`` over all starts.
 
     Raises:
         CheckpointError: the student's encoder is not there.
         TaskDataError: an example carries a label that the ontology does not know.
     """
     labels = [attribute.name for attribute in task.ontology.attributes]
-    sets: dict[layout.Arm, TrainingSet] = {
-        arm: training_set_of(
-            task,
-            synthetic() if arm == "augmented" else (),
-            config=config.student,
-            seed=config.seed,
-        )
-        for arm in arms
+    sets = {
+        arm: training_set_of(task, examples, config=config.student, seed=config.seed)
+        for arm, examples in _examples_by_arm(synthetic, before_relabel).items()
     }
     dev, test = (labelled_texts(split, labels, task.kind) for split in (task.dev, task.test))
     evaluation = Evaluation(dev, test, make_learner(task, config.task.metrics))
@@ -97,6 +94,18 @@ def train_students(
     scores = _scores(store, trainings, sets, len(task.seeds))
     headline = list(HEADLINE[task.kind])
     return {**scores, "headline": headline, "wall_seconds": _wall_seconds(store)}
+
+
+def _examples_by_arm(
+    synthetic: Callable[[], Iterable[Example]] | None,
+    before_relabel: Callable[[], Iterable[Example]] | None,
+) -> dict[layout.Arm, Iterable[Example]]:
+    arms: dict[layout.Arm, Iterable[Example]] = {"seed_only": ()}
+    if synthetic is not None:
+        arms["augmented"] = synthetic()
+    if before_relabel is not None:
+        arms["before_relabel"] = before_relabel()
+    return arms
 
 
 def _plan(config: RunConfig, sets: Mapping[layout.Arm, TrainingSet]) -> list[Training]:

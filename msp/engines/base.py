@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from msp.config import GenerateConfig
 from msp.records import Generated
@@ -56,5 +56,30 @@ class Engine(Protocol):
         ``prompt_positions`` were computed or looked up; of these ``padding_positions`` were
         nobody's and ``cached_positions`` came out of a cache. An engine leaves out what it
         does not count.
+        """
+        ...
+
+
+class Question(NamedTuple):
+    """A text and the classes that it may have.
+
+    Args:
+        text: one candidate.
+        options: the classes' names in words, the nearest first.
+        shown: texts of these classes with their class, the nearest class's last.
+    """
+
+    text: str
+    options: tuple[str, ...]
+    shown: tuple[tuple[str, str], ...] = ()
+
+
+class Chooser(Protocol):
+    """What answers such questions."""
+
+    def choose(self, questions: Sequence[Question]) -> list[int]:
+        """Return the place of the chosen option of each question, the same for the same questions.
+
+        An answer follows from its own question; others that are asked with it decide nothing.
         """
         ...

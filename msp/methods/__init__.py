@@ -21,8 +21,16 @@ from msp.methods.engine_rewriters import (
     open_round_trip,
 )
 from msp.methods.fill_in import check_fill_in, open_fill_in
-from msp.methods.lm_writers import in_context, shots_planned, with_soft_prompts, with_text_alone
+from msp.methods.lm_writers import (
+    in_context,
+    mixed_in_words,
+    mixed_softly,
+    shots_planned,
+    with_soft_prompts,
+    with_text_alone,
+)
 from msp.methods.msp import MSPPlan
+from msp.methods.promptmix import MixMaker, PromptMixPlan
 from msp.methods.quota import QuotaPlan
 from msp.methods.rounds import RoundPlan, first_round
 from msp.methods.thesaurus import database_hash
@@ -72,6 +80,8 @@ METHODS: dict[str, Method] = {
     "cvae": Method(with_autoencoder, open_fit=open_cvae_fit),
     "fine_tune": Method(writes_nothing, open_fit=open_direct_fit, is_direct=True),
     "soft_prompt": Method(writes_nothing, open_fit=open_direct_fit, is_direct=True),
+    "promptmix": Method(mixed_in_words),
+    "promptmix_soft": Method(mixed_softly, tunes_prompts=True),
 }
 
 
@@ -145,8 +155,11 @@ def make_plan(config: RunConfig, task: TaskData, round_plan: RoundPlan | None = 
         UserError: the config asks for what the task's seed examples cannot give.
     """
     method = find_method(config)
-    config = method.planned(config)
+    config, mixes = method.planned(config), config.generate.mixes
     if config.generate.num_synthetic is None:
+        if mixes:
+            return PromptMixPlan(config, task)
         return MSPPlan(config, task, rewrites=method.rewrites)
+    maker = MixMaker(config, task) if mixes else None
     plan = round_plan or first_round(config, quota_targets(config, task))
-    return QuotaPlan(config, task, plan, rewrites=method.rewrites)
+    return QuotaPlan(config, task, plan, maker=maker, rewrites=method.rewrites)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msp.config import RunConfig
 from msp.errors import CheckpointError
 from msp.methods import forms
 from msp.methods.base import Opening, Writer
-from msp.methods.writing import UnitWriter
+from msp.methods.writing import ContextForm, UnitWriter
+from msp.prompts.mixed_text import render_mix
 from msp.records import Constraint, Example, Generated, Unit
 from msp.storage import layout
 from msp.tasks.ontology import Ontology
@@ -56,6 +58,38 @@ def in_context(opening: Opening) -> Writer:
     return _AnswerWriter(_with_form(opening, forms.reasoned))
 
 
+def mixed_in_words(opening: Opening) -> UnitWriter:
+    """Return the writer of PromptMix: classes and shares are told in words (section 3.1)."""
+    lm = None if opening.config.generate.engine == "scripted" else frozen_lm(opening)
+    form = _mix_form(opening, in_words=True)
+    return UnitWriter(opening.config, opening.task.ontology, lm=lm, form=form)
+
+
+def mixed_softly(opening: Opening) -> UnitWriter:
+    """Return a writer to which soft prompts tell classes and shares; see :func:`mixed_in_words`.
+
+    Raises:
+        CheckpointError: the run's prompts are not there, or are for another LM.
+    """
+    config, ontology = opening.config, opening.task.ontology
+    form = _mix_form(opening, in_words=False)
+    if config.generate.engine == "scripted":
+        return UnitWriter(config, ontology, form=form)
+    lm = frozen_lm(opening)
+    return UnitWriter(config, ontology, lm=lm, soft=_prompts(opening, lm), form=form)
+
+
+def _mix_form(opening: Opening, *, in_words: bool) -> ContextForm:
+    config = opening.config
+    return partial(
+        render_mix,
+        ontology=opening.task.ontology,
+        prompts=config.prompts,
+        described=config.generate.promptmix.variant != "one_class",
+        in_words=in_words,
+    )
+
+
 def shots_planned(config: RunConfig) -> RunConfig:
     """Return the config with ``generate.num_shots`` exemplars, drawn from no fewer."""
     num_shots = config.generate.num_shots
@@ -86,8 +120,8 @@ def _with_form(opening: Opening, form: _Form) -> UnitWriter:
     config, ontology = opening.config, opening.task.ontology
     lm = None if config.generate.engine == "scripted" else frozen_lm(opening)
 
-    def context(constraint: Constraint, exemplars: Sequence[Example]) -> str:
-        return form(constraint, exemplars, ontology)
+    def context(unit: Unit, exemplars: Sequence[Example]) -> str:
+        return form(unit.constraint, exemplars, ontology)
 
     return UnitWriter(config, ontology, lm=lm, form=context)
 

@@ -14,6 +14,7 @@ from msp.methods.balance import Cell, targets
 from msp.methods.base import unit_rng
 from msp.methods.combinations import carried, novel_weights
 from msp.methods.msp import UnitMaker, sources
+from msp.methods.promptmix import MixMaker
 from msp.methods.rounds import RoundPlan
 from msp.records import Example, Unit
 from msp.tasks.base import TaskData
@@ -27,17 +28,26 @@ class QuotaPlan:
         task: the task's seed examples and ontology.
         plan: the round's record.
         rewrites: the units are seed examples' own texts, to be made over.
+        maker: of a method whose units are made in another way than MSP's.
 
     Raises:
         ConstraintError: the record asks for what the seed examples cannot give.
     """
 
     def __init__(
-        self, config: RunConfig, task: TaskData, plan: RoundPlan, *, rewrites: bool = False
+        self,
+        config: RunConfig,
+        task: TaskData,
+        plan: RoundPlan,
+        *,
+        rewrites: bool = False,
+        maker: MixMaker | None = None,
     ) -> None:
         assert plan.units is not None
         self.round, self.first_unit = plan.number, plan.first_unit
-        self._maker = UnitMaker(config, task, rewrites=rewrites)
+        self._seed = config.seed
+        self._novel = UnitMaker(config, task, rewrites=rewrites)
+        self._maker = maker or self._novel
         self._cells = list(plan.units)
         self._ends = list(accumulate(plan.units.values()))
         self.num_units = self._ends[-1] if self._ends else 0
@@ -60,8 +70,8 @@ class QuotaPlan:
             turn, place = divmod(turn, len(carriers))
             return self._maker.seen(carriers[place], unit_id, round=self.round, turn=turn)
         pairs = self._pairs(cell)
-        pair = pairs[int(unit_rng("pair", self._maker.seed, unit_id).integers(len(pairs)))]
-        return self._maker.novel(frozenset(cell), pair, unit_id, round=self.round)
+        pair = pairs[int(unit_rng("pair", self._seed, unit_id).integers(len(pairs)))]
+        return self._novel.novel(frozenset(cell), pair, unit_id, round=self.round)
 
     def _find_pairs(self, cell: Cell) -> list[tuple[Example, Example]]:
         """Return (other, source) such that the two together carry the combination's labels."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from msp.models.frozen_lm import FrozenLM
     from msp.prompts.soft import SoftPrompts
 
-ContextForm = Callable[[Constraint, Sequence[Example]], str]
+ContextForm = Callable[[Unit, Sequence[Example]], str]
 
 
 class UnitWriter:
@@ -35,7 +35,7 @@ class UnitWriter:
             itself; None for the scripted engine, which needs none.
         soft: the tuned prompts on the LM's device; None writes from the context alone.
         vectors: gives units their embeddings, where a part of the prompts is computed from one.
-        form: the context of a constraint with exemplars; by default the one that soft
+        form: the context of a unit with these exemplars; by default the one that soft
             prompts are tuned with.
         engine: what writes; None opens the one that ``generate.engine`` names.
         steer: constraint -> adapters and weights; see :class:`msp.engines.base.Request`.
@@ -95,12 +95,12 @@ class UnitWriter:
             )
         ]
 
-    def _tuned_form(self, constraint: Constraint, exemplars: Sequence[Example]) -> str:
-        return tuned_context(self._config.prompts, constraint, exemplars, self._ontology)
+    def _tuned_form(self, unit: Unit, exemplars: Sequence[Example]) -> str:
+        return tuned_context(self._config.prompts, unit.constraint, exemplars, self._ontology)
 
     def _context(self, unit: Unit) -> str:
         if self._lm is None:
-            return self._form(unit.constraint, unit.exemplars)
+            return self._form(unit, unit.exemplars)
         from msp.prompts.encode import ExampleEncoder, longest_context
 
         prompts, num_soft = self._config.prompts, 0
@@ -110,7 +110,7 @@ class UnitWriter:
         context = longest_context(
             self._lm.files,
             unit.exemplars,
-            partial(self._form, unit.constraint),
+            partial(self._form, unit),
             num_reserved=self._config.generate.max_new_tokens,
             num_soft=num_soft,
         )
@@ -126,8 +126,10 @@ class UnitWriter:
     def _mixed(self, units: Sequence[Unit], contexts: Sequence[str]) -> list[Tensor | None]:
         if self._soft is None or self._lm is None:
             return [None] * len(units)
-        from msp.prompts.soft import presence, soft_prompts_for
+        from msp.prompts.soft import presence, shares, soft_prompts_for
 
+        if self._config.generate.mixes:
+            return list(self._soft.blended(shares(units, self._ontology).to(self._lm.device)))
         present = presence([unit.constraint for unit in units], self._ontology)
         vectors = self._vectors.of(units) if self._vectors is not None else None
         return list(soft_prompts_for(self._soft, self._lm, contexts, present, vectors))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from msp.denoise.final import stream_final
@@ -18,6 +18,8 @@ from msp.storage import layout
 from msp.storage.store import ObjectStore
 
 SAMPLE_SIZE = 3_000
+# Pairs of classes that are named as confused, the most frequent ones.
+NUM_CONFUSED = 20
 
 Name = TypeVar("Name", str, tuple[str, ...])
 
@@ -40,6 +42,9 @@ class RunSummary:
         kept_per_combination: labels and slots together -> kept candidates; the first
             :data:`~msp.metrics.tally.MAX_COMBINATIONS` in sorted order.
         seeds_per_attribute: label or slot -> seed examples.
+        num_relabelled: candidates whose class the frozen LM was asked for again.
+        num_agreed: of these, how many it gave the class that they were asked for.
+        relabels: (class asked for, class given) -> candidates, most frequent first.
         sample: candidates to read, all of them where they are few.
     """
 
@@ -56,6 +61,9 @@ class RunSummary:
     kept_per_combination: Mapping[tuple[str, ...], int]
     seeds_per_attribute: Mapping[str, int]
     sample: tuple[SampledCandidate, ...]
+    num_relabelled: int = 0
+    num_agreed: int = 0
+    relabels: Mapping[tuple[str, ...], int] = field(default_factory=dict)
 
 
 def summarise_run(
@@ -91,6 +99,23 @@ def generate_metrics(
         "num_tokens": summary.num_tokens,
         "tokens_per_second": tokens_per_second,
         "wall_seconds": wall_seconds,
+        "relabel": _relabel_metrics(summary),
+    }
+
+
+def _relabel_metrics(summary: RunSummary) -> dict[str, Any] | None:
+    """Return how often the frozen LM agrees with what was asked, and what it says instead."""
+    if not summary.num_relabelled:
+        return None
+    wrong = [(pair, num) for pair, num in summary.relabels.items() if pair[0] != pair[1]]
+    return {
+        "num_relabelled": summary.num_relabelled,
+        "num_agreed": summary.num_agreed,
+        "agreement": summary.num_agreed / summary.num_relabelled,
+        "confusion": [
+            {"asked": asked, "given": given, "num": num}
+            for (asked, given), num in wrong[:NUM_CONFUSED]
+        ],
     }
 
 
@@ -130,6 +155,9 @@ def _summary(tally: Tally, seeds: Sequence[Example]) -> RunSummary:
         kept_per_combination=_by_count(tally.combinations),
         seeds_per_attribute=dict(carried),
         sample=tally.sample.rows(),
+        num_relabelled=tally.counts["relabelled"],
+        num_agreed=tally.counts["agreed"],
+        relabels=_by_count(tally.relabels),
     )
 
 

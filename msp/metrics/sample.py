@@ -22,7 +22,10 @@ EVERYTHING = ""
 
 @dataclass(frozen=True, slots=True)
 class SampledCandidate:
-    """One candidate with the constraint it answers; the words are those of the store's columns."""
+    """One candidate with the constraint it answers; the words are those of the store's columns.
+
+    ``mix`` is the second class and the share of the first.
+    """
 
     candidate_id: int
     unit_id: int
@@ -35,6 +38,8 @@ class SampledCandidate:
     reason: str | None
     noise_score: float
     similarity: float
+    mix: tuple[str, float] | None = None
+    relabelled: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values; NaN, which JSON has not, as None."""
@@ -49,7 +54,9 @@ class SampledCandidate:
         """Return the candidate whose :meth:`as_json` this is."""
         known = {name: math.nan if row[name] is None else row[name] for name in _SCORES}
         values = {slot: tuple(texts) for slot, texts in row["values"]}
-        return cls(**{**row, **known, "attributes": tuple(row["attributes"]), "values": values})
+        tuples = {"attributes": tuple(row["attributes"]), "values": values}
+        mix = row.get("mix")
+        return cls(**{**row, **known, **tuples, "mix": None if mix is None else tuple(mix)})
 
 
 _SCORES = ("noise_score", "similarity")

@@ -44,6 +44,7 @@ class Tally:
         self.reasons: Counter[str] = Counter()
         self.attributes: Counter[str] = Counter()
         self._combinations: Counter[tuple[str, ...]] = Counter()
+        self._relabels: Counter[tuple[str, ...]] = Counter()
         self.noise = np.zeros((2, len(NOISE_EDGES) - 1), np.int64)
         self.sample = StratifiedSample(sample_size)
 
@@ -56,6 +57,14 @@ class Tally:
         """
         return Counter(dict(sorted(self._combinations.items())[:MAX_COMBINATIONS]))
 
+    @property
+    def relabels(self) -> Counter[tuple[str, ...]]:
+        """Candidates that the LM was asked about again, by (class asked for, class it gave).
+
+        The first :data:`MAX_COMBINATIONS` in sorted order, exact as :attr:`combinations`.
+        """
+        return Counter(dict(sorted(self._relabels.items())[:MAX_COMBINATIONS]))
+
     def add_table(self, table: pa.Table) -> None:
         """Count the units of a shard of ``candidates/``, with all its columns."""
         for batch in table.to_batches(max_chunksize=BATCH_ROWS):
@@ -67,6 +76,7 @@ class Tally:
             **self._drawn,
             **{name: dict(sorted(counter.items())) for name, counter in self._counters().items()},
             "combinations": [[list(names), kept] for names, kept in self.combinations.items()],
+            "relabels": [[list(pair), num] for pair, num in self.relabels.items()],
             "noise": self.noise.tolist(),
             "sample": [row.as_json() for row in self.sample.held()],
         }
@@ -77,6 +87,8 @@ class Tally:
         for name, counter in self._counters().items():
             counter.update(state[name])
         self._combinations.update({tuple(names): kept for names, kept in state["combinations"]})
+        # Runs of an earlier version relabelled nothing.
+        self._relabels.update({tuple(pair): num for pair, num in state.get("relabels", [])})
         self._bound_combinations()
         self.noise += np.array(state["noise"], np.int64)
         rows = state["sample"]
@@ -101,6 +113,7 @@ class Tally:
         self._add_noise(flat.field("noise_score").to_numpy(zero_copy_only=False), kept)
         units = batch.drop_columns(["candidates"]).to_pylist()
         self._add_units(units, np.bincount(parents[kept], minlength=batch.num_rows))
+        self._add_relabels(units, parents, flat)
         self._add_values(units, parents, flat.field("text"))
         self._add_sample(units, parents, flat)
 
@@ -119,12 +132,31 @@ class Tally:
             self._combinations[unit["names"]] += kept
         self._bound_combinations()
 
+    def _add_relabels(self, units: list[dict[str, Any]], parents: Any, flat: pa.Array) -> None:
+        """Count what the LM said again; where it is a kept text's label now, count that one."""
+        labels = flat.field("relabelled").to_pylist()
+        moved = pc.and_(flat.field("kept"), flat.field("replaced")).fill_null(False).to_pylist()
+        for parent, label, is_moved in zip(parents.tolist(), labels, moved, strict=True):
+            if label is None:
+                continue
+            (asked,) = units[parent]["attributes"]
+            self.counts["relabelled"] += 1
+            self.counts["agreed"] += label == asked
+            self._relabels[asked, label] += 1
+            if is_moved:
+                self.attributes.update({label: 1, asked: -1})
+                self._combinations.update({(label,): 1, units[parent]["names"]: -1})
+        self._bound_combinations()
+
     def _counters(self) -> dict[str, Counter[str]]:
         return {"counts": self.counts, "reasons": self.reasons, "attributes": self.attributes}
 
     def _bound_combinations(self) -> None:
-        if len(self._combinations) > 2 * MAX_COMBINATIONS:  # sorted once for as many new ones
+        # Sorted once for as many new ones.
+        if len(self._combinations) > 2 * MAX_COMBINATIONS:
             self._combinations = self.combinations
+        if len(self._relabels) > 2 * MAX_COMBINATIONS:
+            self._relabels = self.relabels
 
     def _add_values(self, units: list[dict[str, Any]], parents: Any, texts: pa.Array) -> None:
         wanted = [
@@ -171,4 +203,11 @@ def _sampled(unit: Mapping[str, Any], flat: pa.StructArray, position: int) -> Sa
         reason=candidate["reason"],
         noise_score=candidate["noise_score"],
         similarity=candidate["similarity"],
+        mix=_mix_of(unit),
+        relabelled=candidate["relabelled"],
     )
+
+
+def _mix_of(unit: Mapping[str, Any]) -> tuple[str, float] | None:
+    mix = unit["mix"]
+    return (mix["attribute"], round(mix["alpha"], 4)) if mix and mix["attribute"] else None

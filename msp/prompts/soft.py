@@ -12,7 +12,7 @@ from msp.prompts.contextual import Contextual
 from msp.prompts.mixtures import MixedPrompt, MixtureSizes, find_mixture, text_summary
 from msp.prompts.mixtures.base import full_mask
 from msp.prompts.text import present_names
-from msp.records import Constraint
+from msp.records import Constraint, Unit
 from msp.tasks.ontology import Ontology
 
 
@@ -99,6 +99,19 @@ class SoftPrompts(nn.Module):
         mixed = self(present, text, vectors)
         return [row[mask] for row, mask in zip(mixed.embeddings, mixed.mask, strict=True)]
 
+    @torch.no_grad()
+    def blended(self, shares: Tensor) -> list[Tensor]:
+        """Return the instruction prompt and, after it, one prompt made of several by their shares.
+
+        Args:
+            shares: [B, A], each row sums to 1; see :meth:`msp.prompts.mixtures.Mixture.blend`.
+
+        Returns:
+            B prompts [P_i + P_a, H] without gradient, as engines take them.
+        """
+        blended = self.mixture.blend(self.attributes, shares)
+        return [torch.cat([self.instruction, row]) for row in blended]
+
 
 class InstructionPrompt(nn.Module):
     """One soft prompt before every text, whatever is asked: prompt tuning of a single task.
@@ -166,3 +179,20 @@ def presence(constraints: Sequence[Constraint], ontology: Ontology) -> Tensor:
         for name in present_names(constraint, ontology):
             present[row, ontology.index(name)] = True
     return present
+
+
+def shares(units: Sequence[Unit], ontology: Ontology) -> Tensor:
+    """Return [B, A]: what share of each text is asked to be of which class.
+
+    Raises:
+        TaskDataError: a unit names a class that the ontology does not know.
+    """
+    found = torch.zeros(len(units), len(ontology.all))
+    for row, unit in enumerate(units):
+        assert unit.mix is not None
+        (own,) = unit.constraint.attributes
+        alpha = 1.0 if unit.mix.attribute is None else unit.mix.alpha
+        found[row, ontology.index(own)] = alpha
+        if unit.mix.attribute is not None:
+            found[row, ontology.index(unit.mix.attribute)] = 1.0 - alpha
+    return found

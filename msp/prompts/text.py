@@ -19,6 +19,8 @@ def render_context(
     ontology: Ontology,
     *,
     attributes_in_text: bool,
+    asked: str | None = None,
+    glossary: Sequence[str] = (),
 ) -> str:
     """Return the prompt text that a frozen LM continues with one utterance.
 
@@ -31,6 +33,8 @@ def render_context(
         exemplars: shown in this order, so the nearest one belongs at the end.
         ontology: gives the names' words and their order.
         attributes_in_text: name the labels in every line.
+        asked: what the open line says in place of the constraint's labels.
+        glossary: lines that explain labels, before everything else.
 
     Returns:
         text that ends with ``:`` (with ``)`` or ``]`` where labels are not named); the
@@ -40,17 +44,17 @@ def render_context(
         TaskDataError: an attribute or a slot is not in the ontology.
     """
 
-    def line(number: int, attributes: Sequence[str], values: Mapping[str, tuple[str, ...]]) -> str:
-        names = _attribute_words(attributes, ontology) if attributes_in_text else ""
-        parts = [f"{number})", names, _bracket(values, ontology)]
+    def line(number: int, words: str, values: Mapping[str, tuple[str, ...]]) -> str:
+        parts = [f"{number})", words if attributes_in_text else "", _bracket(values, ontology)]
         return " ".join(part for part in parts if part)
 
-    lines = [f"Utterances in the {_domain_words(constraint.domain)} domain:"]
+    lines = [*glossary, f"Utterances in the {_domain_words(constraint.domain)} domain:"]
     for number, exemplar in enumerate(exemplars, start=1):
-        opening = line(number, exemplar.attributes, exemplar.values)
+        opening = line(number, attribute_words(exemplar.attributes, ontology), exemplar.values)
         colon = ":" if attributes_in_text else ""
         lines.append(f"{opening}{colon}{render_target(exemplar.text)}".rstrip("\n"))
-    last = line(len(exemplars) + 1, constraint.attributes, constraint.values)
+    words = attribute_words(constraint.attributes, ontology) if asked is None else asked
+    last = line(len(exemplars) + 1, words, constraint.values)
     return "\n".join([*lines, f"{last}:" if attributes_in_text else last])
 
 
@@ -99,7 +103,8 @@ def constraint_of(example: Example) -> Constraint:
     return Constraint(example.attributes, example.values, example.domain, example.target)
 
 
-def _attribute_words(names: Sequence[str], ontology: Ontology) -> str:
+def attribute_words(names: Sequence[str], ontology: Ontology) -> str:
+    """Return labels as a line names them: in words, in the ontology's order."""
     places = [ontology.index(name) for name in ontology.order(names)]
     return "; ".join(ontology.all[place].words for place in places)
 

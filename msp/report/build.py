@@ -100,6 +100,7 @@ def _view(inputs: ReportInputs, summary: RunSummary) -> dict[str, Any]:
         "words": words,
         "balance": balance,
         "imbalance": sections.imbalance(balance),
+        "relabel": sections.relabel(inputs.metric("generate", "relabel")),
         "quota": sections.quota(inputs.metric("generate", "quota")),
         "num_unused": len(words) - sum(row.name in words for row in balance),
         "drops": sections.drop_rows(summary),

@@ -34,8 +34,10 @@ COLUMNS = {
     "method": "how the candidates were made",
     "seed_uid": "the seed example that the constraint was taken from",
     "domain": "the ontology's domain",
-    "attributes": "the labels that the text was asked to carry",
+    "attributes": "the labels of the text",
     "values": "slot -> the strings of the text that fill it",
+    "mix": "of PromptMix: the second class that the text was asked to be of, and the first's share",
+    "asked": "the labels that the text was asked to carry",
     "candidate_id": "unique in the run",
     "text": "the synthetic example",
     "target": "its labels in one line; in brackets over their words where the task tags or parses",
@@ -46,6 +48,8 @@ COLUMNS = {
     "attribute_overlap": "mean share of the seed examples that carry each of its labels",
     "num_tokens": "generated tokens",
     "logprob": "sum of the tokens' log-probabilities under the frozen LM",
+    "relabelled": "the class that the frozen LM gave the text afterwards; null where not asked",
+    "replaced": "whether that class stands in attributes, in place of the one asked for",
 }
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#!|~&$:@])")

@@ -57,7 +57,13 @@
           element("mark", "", ...visible(text.slice(0, SHORT_LENGTH)))));
       }
     }
-    return element("td", "", chips);
+    if (row.b) {
+      chips.append(element("span", "", ...visible(table.names[row.b[0]]),
+        ` ${Math.round(100 * (1 - row.b[1]))} %`));
+    }
+    const cell = element("td", "", chips);
+    if (row.g !== null) cell.append(element("small", "", "Relabelled: ", ...visible(table.names[row.g])));
+    return cell;
   }
 
   function numberCell(value, label) {

@@ -42,11 +42,14 @@ class Comparison:
         title: what is compared.
         seed_only: trained on seed examples.
         augmented: trained on seed and synthetic examples, or the LM that answers itself.
+        before_relabel: trained like augmented, with the labels that were asked for at first; of
+            runs that relabel.
     """
 
     title: str
     seed_only: Score
     augmented: Score
+    before_relabel: Score = Score(None, None)
 
     @property
     def gain(self) -> float | None:
@@ -74,12 +77,7 @@ class Comparison:
 
 def compare_headline(student: Any) -> list[Comparison]:
     """Return the headline metrics that either student has."""
-    rows = [
-        Comparison(
-            title(name), _score(student, "seed_only", name), _score(student, rival(student), name)
-        )
-        for name in headline(student)
-    ]
+    rows = [_compared(student, name) for name in headline(student)]
     return [row for row in rows if (row.seed_only.mean, row.augmented.mean) != (None, None)]
 
 
@@ -107,14 +105,15 @@ def compare_others(student: Any) -> list[Comparison]:
         for name, value in _arm(student, arm).items()
         if name not in headline(student) and isinstance(value, Mapping) and "mean" in value
     }
-    return [
-        Comparison(
-            title(name),
-            _score(student, "seed_only", name),
-            _score(student, rival(student), name),
-        )
-        for name in sorted(names)
-    ]
+    return [_compared(student, name) for name in sorted(names)]
+
+
+def _compared(student: Any, name: str) -> Comparison:
+    """Return a metric of every arm that has it."""
+    seed_only, augmented, before = (
+        _score(student, arm, name) for arm in ("seed_only", rival(student), "before_relabel")
+    )
+    return Comparison(title(name), seed_only, augmented, before)
 
 
 def compare_attributes(student: Any) -> list[tuple[str, Comparison]]:

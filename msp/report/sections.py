@@ -94,6 +94,25 @@ def quota(found: object) -> dict[str, Any] | None:
     return {**{key: found[key] for key in totals}, "attributes": rows}
 
 
+def relabel(found: object) -> dict[str, Any] | None:
+    """Return how often the LM agreed with what was asked, and its confusions; None without."""
+    if not isinstance(found, Mapping) or not number(found.get("num_relabelled")):
+        return None
+    pairs = found.get("confusion")
+    rows = [
+        pair
+        for pair in (pairs if isinstance(pairs, list) else [])
+        if isinstance(pair, Mapping)
+        and number(pair.get("num")) is not None
+        and all(isinstance(pair.get(key), str) for key in ("asked", "given"))
+    ]
+    return {
+        "num_relabelled": found["num_relabelled"],
+        "num_agreed": number(found.get("num_agreed")) or 0,
+        "confusion": rows,
+    }
+
+
 def drop_rows(summary: RunSummary) -> list[dict[str, Any]]:
     """Return each reason in words with its candidates, most frequent first."""
     rows = []
@@ -157,6 +176,11 @@ QUALITY_ROWS = (
         "Evaluation overlap",
         "share of texts that hold a dev or test text, or 13 words of one",
     ),
+    (
+        ("teacher", "accuracy"),
+        "Accuracy of the frozen LM itself",
+        "in percent of the test examples, asked as candidates are when they are relabelled",
+    ),
     (("perplexity", "synthetic"), "Perplexity", "under the LM that the config names"),
     (("perplexity", "seed"), "Perplexity of the seed examples", "under the same LM"),
 )
@@ -170,7 +194,7 @@ def quality_rows(quality: object) -> list[dict[str, Any]]:
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
         if (known := number(value)) is not None:
-            digits = 1 if "f1" in keys[-1] or keys[0] == "perplexity" else 3
+            digits = 1 if "f1" in keys[-1] or keys[0] in ("perplexity", "teacher") else 3
             rows.append({"title": title, "sentence": sentence, "value": known, "digits": digits})
     return rows
 

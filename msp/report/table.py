@@ -77,6 +77,8 @@ def _row(
         "r": None if candidate.reason is None else reasons.number(candidate.reason),
         "a": [names.number(name) for name in candidate.attributes],
         "v": values,
+        "b": candidate.mix and [names.number(candidate.mix[0]), candidate.mix[1]],
+        "g": None if candidate.relabelled is None else names.number(candidate.relabelled),
         "s": seeds.number(candidate.seed_uid),
         "x": _rounded(candidate.noise_score),
         "m": _rounded(candidate.similarity),

@@ -37,6 +37,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "Off topic",
         "Its noise score is above the cut (denoise.max_noise_score).",
     ),
+    "disagreed": (
+        "Another class",
+        "The frozen LM says that the text is of another class (denoise.relabel).",
+    ),
     "contaminated": (
         "Evaluation text",
         "It says what a dev, test or other evaluation text says, or thirteen words of one.",

@@ -9,7 +9,8 @@
     duplicates/round-000-block-0000000.parquet  ids that go, each with the id that it repeats
     duplicates/round-000.json                   written last
     synthetic/round-000-shard-0000012.parquet   the kept ones; README.md; manifest.json, last
-    student/seed_only/, student/augmented/ (or student/direct/, where nothing is generated)
+    student/seed_only/, student/augmented/      direct/ in its place where nothing is generated,
+                                                before_relabel/ where labels were asked again
     metrics.json, report.html
     state/review/00...7-5f...a1-000003.json     a person's decision on a candidate, written once
     state/                                      what resume needs and readers do not
@@ -18,13 +19,15 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 from msp.errors import StorageError
 
-# direct: an LM that answers the task itself, where nothing is generated.
-Arm = Literal["seed_only", "augmented", "direct"]
-ARMS: tuple[Arm, ...] = ("seed_only", "augmented")
+# before_relabel: of a run that asked for its candidates' labels again (denoise.relabel), the
+# student of the labels that were asked for at first. direct: an LM that answers the task
+# itself, where nothing is generated.
+Arm = Literal["seed_only", "augmented", "before_relabel", "direct"]
+ARMS: tuple[Arm, ...] = get_args(Arm)
 
 RUN_JSON = "run.json"
 PROMPTS_TENSORS = "prompts/prompts.safetensors"

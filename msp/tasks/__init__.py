@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msp.config import TaskConfig
-from msp.tasks import actdial, banking77, crossner, jsonl, nlupp, topv2
+from msp.tasks import actdial, banking77, crossner, jsonl, nlupp, sentences, topv2
 from msp.tasks.base import TaskData
 
 READERS: dict[str, Callable[..., TaskData]] = {
@@ -15,6 +15,8 @@ READERS: dict[str, Callable[..., TaskData]] = {
     "topv2": topv2.load,
     "banking77": banking77.load,
     "actdial": actdial.load,
+    "trec": sentences.load_trec,
+    "subj": sentences.load_subj,
 }
 
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,7 @@ from msp.tasks.labelling import Labeller, RawExample
 from msp.tasks.ontology import GENERAL, MAX_NAME_CHARS, Ontology, load_ontology
 from msp.tasks.reading import checked_text, read_json_lines, shown
 from msp.tasks.sampling import hold_out
-from msp.tasks.splits import Parts, build_task, tagged
-
-TEST_FRACTION = 0.2
+from msp.tasks.splits import TEST_FRACTION, Parts, build_task, single_label, tagged
 
 _SAMPLES = Path(__file__).parent / "samples"
 _KEYS = ("text", "attributes", "values", "domain", "split")
@@ -37,7 +36,8 @@ def load(config: TaskConfig, *, seed: int) -> TaskData:
     (slot -> strings of the text), ``domain`` and ``split`` (seed or train, dev,
     test). Where no row has a split, 20 % of the rows become test and
     ``dev_fraction`` of them (20 % by default) dev, drawn by ``seed`` and
-    stratified over the attributes. With ``config.domain``, rows of other
+    stratified over the attributes. With ``config.predict`` ``label`` every row has
+    exactly one attribute, and its values are not read. With ``config.domain``, rows of other
     domains are left out.
 
     Raises:
@@ -70,6 +70,8 @@ def load(config: TaskConfig, *, seed: int) -> TaskData:
     parts = Parts(training, splits["dev"], test, path.name, dev_fraction, rows.notes())
     if config.predict == "slots":
         parts = tagged(parts, [slot.name for slot in scope.slots])
+    if config.predict == "label":
+        parts, scope = single_label(parts), replace(scope, slots=())
     return build_task(parts, scope, domain=domain, config=config, seed=seed)
 
 

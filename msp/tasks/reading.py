@@ -91,12 +91,12 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, Any]]:
         raise _unreadable(path, error) from error
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+def read_lines(path: Path, encoding: str = "UTF-8") -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end) of a text file, one line in memory.
 
     Raises:
         TaskDataError: the file cannot be read; or a line, which is named, is
-            longer than 1 MiB or not UTF-8.
+            longer than 1 MiB or not in its encoding.
     """
     try:
         with path.open("rb") as file:
@@ -107,7 +107,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 if len(line) > MAX_LINE_BYTES:
                     raise TaskDataError(f"{where}: is longer than {MAX_LINE_BYTES >> 20} MiB.")
                 line = line.removeprefix(_BOM) if number == 1 else line
-                yield number, _decoded(line, where).rstrip("\r\n")
+                yield number, _decoded(line, where, encoding).rstrip("\r\n")
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -116,15 +116,15 @@ def _unreadable(path: Path, error: OSError) -> TaskDataError:
     return TaskDataError(f"{path}: cannot be read ({error.strerror}).")
 
 
-def _decoded(content: bytes, where: str) -> str:
+def _decoded(content: bytes, where: str, encoding: str = "UTF-8") -> str:
     try:
-        return content.decode("utf-8")
+        return content.decode(encoding)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start)
         place = f"{where}, line {line + 1}" if line else where
         byte = content[error.start]
         raise TaskDataError(
-            f"{place}: is not UTF-8 (byte 0x{byte:02x}); save the file as UTF-8."
+            f"{place}: is not {encoding} (byte 0x{byte:02x}); save the file as {encoding}."
         ) from error
 
 

@@ -16,6 +16,9 @@ from msp.tasks.sampling import draw_few, draw_shots, hold_out, names_of, text_ke
 
 MAX_NAMED_IN_NOTE = 5
 
+# Of data that names no test split.
+TEST_FRACTION = 0.2
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -126,6 +129,24 @@ def tagged(parts: Parts, slots: Sequence[str]) -> Parts:
         tags=tuple(slots),
         notes=(*parts.notes, *([note] if left_out else [])),
     )
+
+
+def single_label(parts: Parts) -> Parts:
+    """Return the parts of a task whose texts have exactly one label each, and no values.
+
+    Raises:
+        TaskDataError: a text has none or several.
+    """
+    before = (parts.training, parts.dev, parts.test)
+    for example in (example for split in before for example in split):
+        if len(example.attributes) != 1:
+            raise TaskDataError(
+                f"{example.uid}: has {len(example.attributes)} labels "
+                f"({', '.join(example.attributes)}), but task.predict is label, which needs "
+                "exactly one for each text; mend the row, or set task.predict to labels."
+            )
+    training, dev, test = (tuple(replace(e, values={}) for e in split) for split in before)
+    return replace(parts, training=training, dev=dev, test=test, kind="single_label")
 
 
 def _tagged(examples: Sequence[Example]) -> tuple[Example, ...]:

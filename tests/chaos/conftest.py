@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from outcomes import OUTCOMES, Record, markdown
-from play import play
+from play import CONFIG, PROMPTMIX, play
 from schedule import Schedule
 from servers import S3Server, moto_server
 from stage import PLANTED, Stage
@@ -25,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chaos")
     group.addoption(
         "--chaos-seed", type=int, action="append", help="play this schedule; repeatable"
+    )
+    group.addoption(
+        "--chaos-method", choices=("msp", "promptmix"), default="msp", help="of the runs"
     )
     group.addoption("--chaos-table", metavar="FILE", help="write the table as Markdown, too")
 
@@ -76,8 +79,15 @@ def stage(moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="module")
+def template(request: pytest.FixtureRequest, plants_path: Path) -> str:
+    """The config of the runs that are hit; both methods make as many shards."""
+    method = request.config.getoption("--chaos-method")
+    return CONFIG if method == "msp" else PROMPTMIX.replace("DATA", str(plants_path))
+
+
+@pytest.fixture(scope="module")
 def unbroken(
-    stage: Stage, moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory
+    stage: Stage, moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory, template: str
 ) -> Record:
     """What the run leaves when nothing happens to it."""
     outcome, record = play(
@@ -86,6 +96,7 @@ def unbroken(
         folder=tmp_path_factory.mktemp("unbroken"),
         server=moto_server,
         unbroken=None,
+        config=template,
     )
     assert outcome.num_starts == 1 and outcome.made_again == 0
     return record

@@ -28,6 +28,10 @@ generate: {{engine: scripted, novel_units_per_seed_example: 0, units_per_shard: 
 denoise: {{frequency_weight: 1.0, distance_weight: 0.0, disagreement_weight: 0.0}}
 cluster: {{min_generators: 1, max_generators: 2, s3_timeout_seconds: {timeout}{endpoint}}}
 """
+# The same faults over another method, with --chaos-method; DATA is a task of six classes.
+PROMPTMIX = CONFIG.replace('path: "sample:front_desk"', "path: DATA, predict: label").replace(
+    "novel_units_per_seed_example: 0", "method: promptmix, promptmix: {{texts_per_class: 150}}"
+)
 _LOOK_SECONDS = 0.05
 _MAX_STARTS = 12
 _MAX_SECONDS = 1200.0
@@ -43,7 +47,13 @@ class Scene:
 
 
 def play(
-    schedule: Schedule, *, stage: Stage, folder: Path, server: S3Server, unbroken: Record | None
+    schedule: Schedule,
+    *,
+    stage: Stage,
+    folder: Path,
+    server: S3Server,
+    unbroken: Record | None,
+    config: str = CONFIG,
 ) -> tuple[Outcome, Record]:
     """Return what came of a run under a schedule, and what it left.
 
@@ -53,12 +63,13 @@ def play(
         folder: an empty one.
         server: the S3 server behind the faulty one.
         unbroken: what the run must leave; None compares it with itself.
+        config: a template of the run's, as :data:`CONFIG`.
 
     Raises:
         AssertionError: the run does not end, or its S3 shows that something else is wrong.
     """
     started = time.monotonic()
-    with scene_of(schedule, folder, server) as scene:
+    with scene_of(schedule, folder, server, config) as scene:
         run = _Play(schedule, stage, scene)
         run.to_the_end()
         record = record_of(scene.store)
@@ -143,16 +154,20 @@ def num_committed(store: ObjectStore) -> int:
 
 
 @contextmanager
-def scene_of(schedule: Schedule, folder: Path, server: S3Server) -> Iterator[Scene]:
+def scene_of(
+    schedule: Schedule, folder: Path, server: S3Server, template: str = CONFIG
+) -> Iterator[Scene]:
     """Yield an empty place for a run, with the config file that names it."""
     config = folder / "run.yaml"
     if schedule.place == "folder":
         output = str(folder / "out")
-        config.write_text(CONFIG.format(output=output, timeout=TIMEOUT_SECONDS, endpoint=""))
+        config.write_text(template.format(output=output, timeout=TIMEOUT_SECONDS, endpoint=""))
         yield Scene(config, open_store(output), None)
         return
     output = f"s3://{server.new_bucket()}/runs/7"
     with faulty_s3(server.endpoint_url) as s3:
         endpoint = f', s3_endpoint_url: "{s3.url}"'
-        config.write_text(CONFIG.format(output=output, timeout=TIMEOUT_SECONDS, endpoint=endpoint))
+        config.write_text(
+            template.format(output=output, timeout=TIMEOUT_SECONDS, endpoint=endpoint)
+        )
         yield Scene(config, open_store(output, endpoint_url=server.endpoint_url), s3)

@@ -18,9 +18,14 @@ pytestmark = pytest.mark.ray
 
 @pytest.mark.parametrize("num_before", [10, NUM_SHARDS + 5])
 def test_a_fresh_cluster_on_the_same_output_finishes_the_run(
-    num_before: int, stage: Stage, unbroken: Record, moto_server: S3Server, tmp_path: Path
+    num_before: int,
+    stage: Stage,
+    unbroken: Record,
+    moto_server: S3Server,
+    template: str,
+    tmp_path: Path,
 ) -> None:
-    with scene_of(Schedule(-1, "s3", ()), tmp_path, moto_server) as scene:
+    with scene_of(Schedule(-1, "s3", ()), tmp_path, moto_server, template) as scene:
         first = Driver(scene.config, stage.address)
         lost = stage.address
         while num_committed(scene.store) < num_before:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,21 @@ def test_with_nothing_synthetic_both_arms_score_the_same_and_a_fresh_run_does_to
     ]
     assert runs[0]["seed_only"] == runs[0]["augmented"]
     assert without_time(runs[0]) == without_time(runs[1])
+
+
+def test_the_labels_before_relabelling_make_a_third_arm_with_the_same_initial_weights(
+    config, task
+) -> None:
+    store = LocalStore(Path(config.output_uri))
+    made = lambda: examples("made", 6)  # noqa: E731
+    scores = train_students(config, task, store, made, made)
+    assert scores["before_relabel"] == scores["augmented"] != scores["seed_only"]
+    student = load_student(store, "before_relabel", device="cpu")
+    assert student.description.labels == WORDS
+    asked = lambda: [replace(e, attributes=WORDS[:1]) for e in made()]  # noqa: E731
+    again = train_students(config, task, store, made, asked)
+    assert again["augmented"] == scores["augmented"] != again["before_relabel"]
+    assert again["before_relabel"]["num_synthetic"] == 6
 
 
 def test_only_the_arm_whose_examples_changed_is_trained_again(config, task) -> None:

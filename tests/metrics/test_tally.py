@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from msp.metrics.sample import SampledCandidate
 from msp.metrics.tally import Tally
-from msp.records import CANDIDATES_SCHEMA, Candidate, Constraint, Unit, unit_row
+from msp.records import CANDIDATES_SCHEMA, Candidate, Constraint, Mix, Unit, unit_row
 
 SAMPLE_SIZE = 6
 LABELS = ("refund", "cancel", "greet")
@@ -110,3 +111,45 @@ def test_a_sampled_candidate_survives_json(rows: list[dict[str, Any]]) -> None:
 def test_tallies_of_other_samples_are_not_mixed() -> None:
     with pytest.raises(AssertionError):
         Tally(SAMPLE_SIZE, seed=3).merge(Tally(SAMPLE_SIZE, seed=4).state())
+
+
+def relabelled(id: int, given: Sequence[tuple[str | None, bool]]) -> dict[str, Any]:
+    """A unit that asks for refund; of each candidate what the LM says, and if that counts."""
+    mix = Mix("cancel", 0.75, ("cancel", "refund"))
+    unit = Unit(id, 0, "promptmix", "s", Constraint(("refund",), {}, "d"), (), len(given), 0, mix)
+    made = [
+        replace(_candidate(id, k, None, 0.1, "x"), relabelled=label, replaced=replaced)
+        for k, (label, replaced) in enumerate(given)
+    ]
+    return unit_row(unit, made)
+
+
+def test_agreement_and_confusion_are_counted_and_a_new_label_counts_for_itself() -> None:
+    rows = [
+        relabelled(0, [("refund", False), ("cancel", True), ("cancel", True), (None, False)]),
+        relabelled(1, [("greet", False), ("refund", False)]),
+    ]
+    tally = tally_of(rows, sample_size=100)
+    whole = merged([tally_of(rows[:1]), tally_of(rows[1:])])
+    for found in (tally, whole):
+        assert (found.counts["relabelled"], found.counts["agreed"]) == (5, 2)
+        assert found.relabels == {
+            ("refund", "cancel"): 2,
+            ("refund", "greet"): 1,
+            ("refund", "refund"): 2,
+        }
+        assert found.attributes == {"refund": 4, "cancel": 2}
+        assert found.combinations == {("cancel",): 2, ("refund",): 4}
+    assert {(row.mix, row.relabelled) for row in tally.sample.rows()} == {
+        (("cancel", 0.75), given) for given in ("refund", "cancel", "greet", None)
+    }
+
+
+def test_the_tally_of_a_run_of_an_earlier_version_still_reads() -> None:
+    state = tally_of([_row(0, ["refund"], (), [(None, 0.1, "x")])]).state()
+    del state["relabels"]
+    for row in state["sample"]:
+        del row["mix"], row["relabelled"]
+    whole = Tally(SAMPLE_SIZE, seed=3)
+    whole.merge(state)
+    assert not whole.relabels and whole.sample.rows()[0].mix is None

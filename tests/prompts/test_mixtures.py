@@ -144,3 +144,27 @@ def test_a_text_summary_is_the_maximum_over_real_tokens() -> None:
     embeddings = torch.tensor([[[1.0, -2.0], [3.0, -4.0], [9.0, 9.0]]] * 2)
     mask = torch.tensor([[True, True, False], [False, False, False]])
     assert text_summary(embeddings, mask).tolist() == [[3.0, -2.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_a_blend_that_is_all_of_one_attribute_is_that_attribute_alone(name: str) -> None:
+    soft = make_soft(name)
+    present = torch.eye(NUM_ATTRIBUTES, dtype=torch.bool)
+    alone = soft.unpadded(present, texts(present))
+    for one, blended in zip(alone, soft.blended(present.float()), strict=True):
+        torch.testing.assert_close(blended, one)
+        assert not blended.requires_grad
+
+
+@pytest.mark.parametrize("name", [name for name in MIXTURES if name != "convolution"])
+def test_a_blend_is_the_sum_of_the_prompts_by_their_shares(name: str) -> None:
+    soft = make_soft(name)
+    (blended,) = soft.blended(torch.tensor([[0.7, 0.0, 0.3, 0.0, 0.0]]))
+    expected = 0.7 * soft.attributes[0] + 0.3 * soft.attributes[2]
+    torch.testing.assert_close(blended, torch.cat([soft.instruction, expected]))
+
+
+def test_a_convolution_folds_each_prompt_as_strongly_as_its_share() -> None:
+    soft = make_soft("convolution")
+    halves = torch.tensor([[0.5, 0.0, 0.5, 0.0, 0.0]])
+    torch.testing.assert_close(soft.blended(halves)[0], soft.unpadded(halves > 0)[0])

@@ -132,3 +132,27 @@ def test_the_time_section_says_where_the_time_went(fake_run, page: str) -> None:
     for words in ("Start Ray and check", "1,480", "91\u00a0%", "2.1\u00a0%", "31.0\u00a0s"):
         assert words in section
     assert "prefix cache" not in section
+
+
+def test_agreement_confusion_and_the_third_student_are_shown(fake_run) -> None:
+    relabel = {
+        "num_relabelled": 400,
+        "num_agreed": 300,
+        "agreement": 0.75,
+        "confusion": [{"asked": "delay", "given": "lost_property", "num": 61}],
+    }
+    metrics = fake_run.inputs.metrics
+    before = {"micro_f1": {"mean": 52.7, "std": 0.4}}
+    metrics = {
+        **metrics,
+        "generate": {**metrics["generate"], "relabel": relabel},
+        "student": {**metrics["student"], "before_relabel": before},
+    }
+    page = build_report(fake_run.store, replace(fake_run.inputs, metrics=metrics)).decode()
+    assert "of 300 (75\u00a0%) it is the class that was asked for" in page
+    assert re.search(r"delay</th><td>lost property</td><td[^>]*>61", page)
+    assert "Before relabelling</dt><dd>52.7" in page
+
+
+def test_a_run_without_relabelling_says_nothing_of_it(page: str) -> None:
+    assert "relabelling" not in page and "denoise.relabel)" not in page

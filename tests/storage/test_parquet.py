@@ -22,6 +22,7 @@ from msp.storage.store import open_store
 def unit(id: int = 1, text: str = "wake me at 7", num_candidates: int = 2) -> dict[str, object]:
     candidate = {"text": text, "target": "t", "noise_score": 0.5, "similarity": 0.5}
     candidate |= {"attribute_overlap": 0.5, "num_tokens": 3, "logprob": -1.5}
+    candidate |= {"relabelled": "wake_up", "replaced": False}
     return {
         "id": id,
         "round": 0,
@@ -30,6 +31,7 @@ def unit(id: int = 1, text: str = "wake me at 7", num_candidates: int = 2) -> di
         "domain": "hotels",
         "attributes": ["wake_up"],
         "values": [("time", ["7"])],
+        "mix": {"attribute": "breakfast", "alpha": 0.75},
         "candidates": [
             {**candidate, "candidate_id": i, "kept": i == 0, "reason": None if i == 0 else "empty"}
             for i in range(num_candidates)

@@ -61,6 +61,23 @@ class Mixture(nn.Module, ABC):
             ConstraintError: an example has no attribute.
         """
 
+    def blend(self, prompts: Tensor, shares: Tensor) -> Tensor:
+        """Return ``sum_a shares_a prompts_a`` as the mixture leaves one attribute's prompt.
+
+        Two classes at once are not two attributes: the text is a little of each.
+        So their prompts become one (PromptMix, arXiv 2310.14192, by soft
+        prompts), which has the length of a single attribute's and which most
+        mixtures, asked for one attribute, hand on as it is.
+
+        Args:
+            prompts: [A, P, H].
+            shares: [B, A], none negative; each row sums to 1.
+
+        Returns:
+            [B, P, H]; where one attribute has all, what :meth:`forward` gives for it alone.
+        """
+        return torch.einsum("ba,aph->bph", shares.to(prompts.dtype), prompts)
+
     @staticmethod
     @abstractmethod
     def length(prompt_length: int, num_present: int) -> int:

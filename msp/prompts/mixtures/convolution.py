@@ -62,10 +62,14 @@ class Convolution(Mixture):
         """
         check_present(present)
         weights = present.to(prompts.dtype)
-        weights = weights / weights.sum(dim=1, keepdim=True)
-        channels = weights[:, :, None, None] * prompts[None]
-        mixed = self.second(torch.relu(self.first(channels)))[:, 0]
+        mixed = self.blend(prompts, weights / weights.sum(dim=1, keepdim=True))
         return MixedPrompt(mixed, full_mask(mixed))
+
+    def blend(self, prompts: Tensor, shares: Tensor) -> Tensor:
+        """Return the folded prompts, each as strong in its channel as its share [B, A] says."""
+        channels = shares.to(prompts.dtype)[:, :, None, None] * prompts[None]
+        folded: Tensor = self.second(torch.relu(self.first(channels)))[:, 0]
+        return folded
 
     @staticmethod
     def length(prompt_length: int, num_present: int) -> int:
