@@ -13,16 +13,15 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from msp.config_generate import GenerateConfig, PromptMixConfig
 from msp.config_sections import (
     ClusterConfig,
     DenoiseConfig,
     Fraction,
-    GenerateConfig,
     MetricsConfig,
     ModelConfig,
     PositiveFloat,
     PositiveInt,
-    PromptMixConfig,
     PromptsConfig,
     Section,
     StudentConfig,
