@@ -80,7 +80,7 @@ def num_tests(table: Table, arms: Sequence[Arm]) -> int:
                 shown.append(entry.over_ablated)
             else:
                 shown += [entry.over_seed_only, entry.over_reference]
-        shown.append(column.win and column.win.margin)
+        shown.append(column.win.margin if column.win else None)
     return sum(paired is not None for paired in shown)
 
 

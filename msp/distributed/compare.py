@@ -157,7 +157,7 @@ def _check_room(cells: list[Cell]) -> None:
     Raises:
         ConfigError: the cluster is too small for a cell, and cannot grow to it.
     """
-    asking = {}
+    asking: dict[str, Cell] = {}
     for cell in cells:
         config = cell.config
         sections = (config.cluster, config.tune, config.student)
