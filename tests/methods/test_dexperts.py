@@ -9,6 +9,8 @@ import pytest
 from msp.distributed.fit_worker import Fitter, fit_and_save
 from msp.methods import Opening, find_method, make_plan
 from msp.methods.dexperts import Lesson, open_experts_fit, steering
+from msp.methods.lm_writers import frozen_lm, naming_labels
+from msp.methods.writing import UnitWriter
 from msp.records import Constraint
 from msp.storage.local import LocalStore
 
@@ -57,18 +59,19 @@ def test_an_expert_finds_its_own_texts_likelier_than_its_anti_expert_does(
         assert found[0] < found[1]
 
 
-def test_it_writes_every_unit_and_with_alpha_nought_as_hard_prompt_does(
+def test_it_writes_every_unit_and_with_alpha_nought_as_the_lm_alone(
     tiny_llama_path, small_task, make_run
 ) -> None:
     units = [make_plan(make_run(tiny_llama_path), small_task).unit(i) for i in range(3)]
     written = {}
-    for method, alpha in (("dexperts", 2.0), ("dexperts", 0.0), ("hard_prompt", 0.0)):
-        config = make_run(tiny_llama_path, method=method, dexperts_alpha=alpha)
-        store = LocalStore(Path(config.output_uri))
-        if method == "dexperts" and alpha:
-            fit_and_save(config, small_task, store)
-        writer = find_method(config).open_writer(Opening(config, small_task, store))
-        written[method, alpha] = writer.write(units)
-    assert written["dexperts", 0.0] == written["hard_prompt", 0.0]
-    assert written["dexperts", 2.0] != written["hard_prompt", 0.0]
-    assert [len(texts) for texts in written["dexperts", 2.0]] == [5, 5, 5]
+    for alpha in (2.0, 0.0):
+        config = make_run(tiny_llama_path, method="dexperts", dexperts_alpha=alpha)
+        opening = Opening(config, small_task, LocalStore(Path(config.output_uri)))
+        if alpha:
+            fit_and_save(config, small_task, opening.store)
+        written[alpha] = find_method(config).open_writer(opening).write(units)
+    config = make_run(tiny_llama_path)
+    opening = Opening(config, small_task, LocalStore(Path(config.output_uri)))
+    alone = UnitWriter(naming_labels(config), small_task.ontology, lm=frozen_lm(opening))
+    assert written[0.0] == alone.write(units) != written[2.0]
+    assert [len(texts) for texts in written[2.0]] == [5, 5, 5]

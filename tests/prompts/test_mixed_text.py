@@ -20,7 +20,7 @@ def rendered(mix: Mix, *, in_words: bool = True, described: bool = True, **promp
     return render_mix(
         unit,
         SHOWN,
-        ONTOLOGY,
+        ontology=ONTOLOGY,
         prompts=PromptsConfig(**prompts),
         described=described,
         in_words=in_words,
