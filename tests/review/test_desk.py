@@ -161,7 +161,7 @@ def test_a_focus_on_one_attribute_shows_its_candidates_alone(
 
 
 def test_a_run_under_way_is_refused_and_its_writer_named(reviewed: Path) -> None:
-    (reviewed / layout.HOLDER_JSON).write_bytes(this_process(60).to_json())
+    open_store(str(reviewed)).write(layout.HOLDER_JSON, this_process(60).to_json())
     with pytest.raises(HeldError, match=r"being written by process \d+ on .*; wait for it"):
         open_finished(str(reviewed))
 

@@ -85,7 +85,7 @@ def client(server: ReviewServer) -> Client:
 def test_the_token_lets_in_once_and_does_not_stay_in_the_address(client: Client) -> None:
     status, headers, _ = client.ask("GET", f"/?token={client.token}")
     assert (status, headers["Location"]) == (303, "/")
-    assert "HttpOnly" in headers["Set-Cookie"] and "SameSite=Strict" in headers["Set-Cookie"]
+    assert "HttpOnly" in headers["Set-Cookie"] and "SameSite=Lax" in headers["Set-Cookie"]
     assert client.token not in headers["Set-Cookie"]
     assert client.enter().ask("GET", "/")[0] == 200
 
@@ -292,5 +292,5 @@ def test_a_run_under_way_a_taken_port_and_another_host_end_with_status_2(
         reviewed, "--port", str(server.door.port)
     )
     assert "No such option" in refused(reviewed, "--host", "0.0.0.0")
-    (reviewed / layout.HOLDER_JSON).write_bytes(this_process(60).to_json())
+    open_store(str(reviewed)).write(layout.HOLDER_JSON, this_process(60).to_json())
     assert "is being written by process" in refused(reviewed)
