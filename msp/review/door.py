@@ -53,8 +53,13 @@ class Door:
 
     @property
     def cookie(self) -> str:
-        """The value of Set-Cookie, once the token was right."""
-        return f"{self._cookie_name}={self.key}; Path=/; HttpOnly; SameSite=Strict"
+        """The value of Set-Cookie, once the token was right.
+
+        Not ``Strict``: who follows the address from a terminal in a browser tab would come
+        without it. What a foreign page could open with it is a page without any data;
+        calls are posted, and that it cannot do.
+        """
+        return f"{self._cookie_name}={self.key}; Path=/; HttpOnly; SameSite=Lax"
 
     def check_host(self, headers: Message) -> None:
         """Pass where the request was meant for this server by one of its own names."""

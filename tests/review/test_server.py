@@ -85,7 +85,7 @@ def client(server: ReviewServer) -> Client:
 def test_the_token_lets_in_once_and_does_not_stay_in_the_address(client: Client) -> None:
     status, headers, _ = client.ask("GET", f"/?token={client.token}")
     assert (status, headers["Location"]) == (303, "/")
-    assert "HttpOnly" in headers["Set-Cookie"] and "SameSite=Strict" in headers["Set-Cookie"]
+    assert "HttpOnly" in headers["Set-Cookie"] and "SameSite=Lax" in headers["Set-Cookie"]
     assert client.token not in headers["Set-Cookie"]
     assert client.enter().ask("GET", "/")[0] == 200
 
