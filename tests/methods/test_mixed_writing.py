@@ -27,6 +27,7 @@ def config(path: Path, method: str) -> RunConfig:
             "output_uri": "x",
             "task": {"name": "jsonl", "path": str(path), "predict": "label"},
             "generate": {"method": method, "num_candidates_per_unit": 3, "max_new_tokens": 8},
+            "denoise": {"num_kept_per_unit": 3},
         }
     )
 
