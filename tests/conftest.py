@@ -90,7 +90,7 @@ PLANTS = {
 def plants_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A jsonl task of six classes, one a text: 30 seed, 6 dev and 12 test examples."""
     folder = tmp_path_factory.mktemp("plants")
-    described = {name: {"description": f"speaks of a plant: {name}"} for name in PLANTS}
+    described = {name: {"description": f"{name} and what it is like"} for name in PLANTS}
     (folder / "ontology.json").write_text(json.dumps({"attributes": described}))
     rows = []
     for name, words in PLANTS.items():

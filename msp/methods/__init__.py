@@ -96,8 +96,9 @@ def tunes_prompts(config: RunConfig) -> bool:
 
 
 def uses_lm(config: RunConfig) -> bool:
-    """Tell whether the run writes with the frozen LM of ``model``."""
-    return config.generate.method not in WITHOUT_LM and config.generate.engine != "scripted"
+    """Tell whether the run writes with the frozen LM of ``model``, or asks it for labels."""
+    writes = config.generate.method not in WITHOUT_LM
+    return (writes or config.relabel != "none") and config.generate.engine != "scripted"
 
 
 def checkpoint_hash(model: ModelConfig, setting: str) -> str:
