@@ -8,14 +8,13 @@ from typing import Any, Literal
 
 from msp.compare.grid import Cell
 from msp.errors import DamagedError
-from msp.report.scores import Score, headline
+from msp.report.scores import Score, headline, rival
 from msp.report.wording import number
 from msp.storage import layout
 from msp.storage.damage import read_json
 from msp.storage.store import ObjectStore
 
 SEED_ONLY = "seed only"
-_STUDENTS: tuple[layout.Arm, ...] = layout.ARMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class CellResult:
         error: what a failed one said last.
         headline: names of the metrics that its task is judged by, the first above all.
         seed_only: metric -> over the student's trainings.
-        augmented: likewise.
+        augmented: likewise; or, of a method that generates nothing, of the LM that answers itself.
         notes: what its run says of its data: a test set that overlaps the seeds, say.
         num_test: test examples.
     """
@@ -91,7 +90,7 @@ def result_of(cell: Cell, figures: Mapping[str, Any]) -> CellResult:
             for name, found in student[arm].items()
             if isinstance(found, Mapping) and "mean" in found
         }
-        for arm in _STUDENTS
+        for arm in ("seed_only", rival(student))
     }
     return CellResult(
         cell.task,
@@ -101,7 +100,7 @@ def result_of(cell: Cell, figures: Mapping[str, Any]) -> CellResult:
         "done",
         headline=tuple(headline(student)),
         seed_only=students["seed_only"],
-        augmented=students["augmented"],
+        augmented=students[rival(student)],
         notes=tuple(str(note) for note in task.get("notes") or ()),
         num_test=task.get("num_test"),
     )
