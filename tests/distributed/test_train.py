@@ -102,12 +102,12 @@ def test_the_labels_before_relabelling_make_a_third_arm_with_the_same_initial_we
 ) -> None:
     store = LocalStore(Path(config.output_uri))
     made = lambda: examples("made", 6)  # noqa: E731
-    scores = train_students(config, task, store, made, made)
+    scores = train_students(config, task, store, made, before_relabel=made)
     assert scores["before_relabel"] == scores["augmented"] != scores["seed_only"]
     student = load_student(store, "before_relabel", device="cpu")
     assert student.description.labels == WORDS
     asked = lambda: [replace(e, attributes=WORDS[:1]) for e in made()]  # noqa: E731
-    again = train_students(config, task, store, made, asked)
+    again = train_students(config, task, store, made, before_relabel=asked)
     assert again["augmented"] == scores["augmented"] != again["before_relabel"]
     assert again["before_relabel"]["num_synthetic"] == 6
 
