@@ -18,8 +18,11 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 from hypothesis import settings
 
-# No test asserts a wall-clock time, hypothesis's own limit on an example included.
-settings.register_profile("msp", deadline=None)
+# No test asserts a wall-clock time, hypothesis's own limit on an example included. Everywhere the
+# same examples, so that a red run speaks of the change; look further with
+# `pytest --hypothesis-profile=search`.
+settings.register_profile("search", deadline=None, max_examples=1000)
+settings.register_profile("msp", deadline=None, derandomize=True)
 settings.load_profile("msp")
 
 SPECIALS = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>"}

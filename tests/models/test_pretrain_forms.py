@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from msp.errors import ConfigError, TaskDataError
@@ -120,6 +120,13 @@ def test_invented_values_are_short_and_of_a_known_kind(kind: str, rng: random.Ra
     value = generate(kind, rng)
     assert kind_of(value) in KINDS
     assert 0 < len(value.split()) <= 6
+
+
+@given(randoms)
+@example(random.Random(1906))
+@example(random.Random(6554))
+@example(random.Random(14771))
+def test_an_invented_person_is_a_name_never_a_number_or_a_date(rng: random.Random) -> None:
     assert kind_of(person(rng)) == "name"
 
 

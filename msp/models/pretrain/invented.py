@@ -65,13 +65,19 @@ def person(rng: random.Random) -> str:
 
 
 def _made_up_word(rng: random.Random) -> str:
-    syllables = (
+    word = _syllables(rng)
+    while word in NUMBER_WORDS:  # "ten" can be spelled by chance, and is nobody's name.
+        word = _syllables(rng)
+    return word.capitalize()
+
+
+def _syllables(rng: random.Random) -> str:
+    return "".join(
         rng.choice(("b", "d", "f", "k", "l", "m", "n", "p", "r", "s", "t", "v", "w", "ch", "sh"))
         + rng.choice(("a", "e", "i", "o", "u", "ai", "ee"))
         + rng.choice(("", "", "n", "r", "l", "s", "m"))
         for _ in range(rng.choice((1, 2, 2, 3)))
     )
-    return "".join(syllables).capitalize()
 
 
 def _ordinal(day: int) -> str:

@@ -21,7 +21,8 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _DATE = re.compile(
-    r"\b(?:" + "|".join(day.lower() for day in DAYS) + r"|today|tomorrow|yesterday|week\w*|"
+    r"\b(?:" + "|".join(day.lower() for day in DAYS) + r"|today|tomorrow|yesterday|"
+    r"weeks?|weekly|week(?:day|end)s?|"
     r"month|next|day|" + "|".join(month.lower() for month in MONTHS) + r"|\d+(?:st|nd|rd|th))\b",
     re.IGNORECASE,
 )
