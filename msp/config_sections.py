@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0.0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 Price = Annotated[float, Field(ge=0.0)] | None
@@ -236,6 +237,11 @@ class DenoiseConfig(Section):
     disagreement_weight: Fraction = Field(
         0.8, description="weight of how little a classifier of the seed examples agrees"
     )
+    label_text_weight: NonNegativeFloat = Field(
+        0.5,
+        description="how often that classifier is shown the labels' own words and descriptions, "
+        "all against all seed examples; 0: never",
+    )
     max_noise_score: PositiveFloat = Field(0.85, description="drop above this")
     relabel: Literal["auto", "none", "replace", "drop_disagreeing", "keep"] = Field(
         "auto",
@@ -315,6 +321,11 @@ class StudentConfig(Section):
     )
     synthetic_weight: PositiveFloat = Field(
         0.5, description="how often synthetic examples are drawn, all against all seed examples"
+    )
+    label_text_weight: NonNegativeFloat = Field(
+        0.5,
+        description="likewise, the labels' own words and descriptions, which augmented learns, "
+        "too; what they give without synthetic examples is trained beside it; 0: never",
     )
     source_weight: PositiveFloat = Field(
         0.5, description="likewise, labelled examples of other domains (task.setting additional)"

@@ -101,14 +101,22 @@ def _learned_judges(
         return None, None
     # Workers that judge without them, or only move shards, load no torch.
     from msp.models.encoder import load_encoder
+    from msp.students.label_texts import label_texts
     from msp.students.labeller import SeedLabeller
 
     encoder = load_encoder(denoise.encoder, dtype=denoise.precision)
     if not denoise.disagreement_weight:
         return encoder, None
     labels = [attribute.name for attribute in task.ontology.attributes]
-    is_single = task.kind == "single_label"
-    return encoder, SeedLabeller(task.seeds, labels, encoder, seed=config.seed, is_single=is_single)
+    return encoder, SeedLabeller(
+        task.seeds,
+        labels,
+        encoder,
+        seed=config.seed,
+        is_single=task.kind == "single_label",
+        label_texts=label_texts(task.ontology, task.kind) if denoise.label_text_weight else (),
+        label_text_weight=denoise.label_text_weight,
+    )
 
 
 def _target_of(task: TaskData) -> TargetOf:

@@ -119,6 +119,7 @@ def _view(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table]) ->
         "sentences": SENTENCES,
         "reference": grid.config.reference,
         "ablated": grid.config.ablated,
+        "has_label_texts": any(column.label_texts for column in table.columns),
         "further": tables[1:],
         "num_test_of": {column.name: _num_test(column, results) for column in table.columns},
         "cell_of": {(r.task, r.arm, r.seed): r for r in results},

@@ -15,6 +15,7 @@ from msp.storage.damage import read_json
 from msp.storage.store import ObjectStore
 
 SEED_ONLY = "seed only"
+LABEL_TEXTS = "label texts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class CellResult:
         error: what a failed one said last.
         headline: names of the metrics that its task is judged by, the first above all.
         seed_only: metric -> over the student's trainings.
+        label_texts: likewise, of seed examples and the labels' own words; empty where not trained.
         augmented: likewise; or, of a method that generates nothing, of the LM that answers itself.
         notes: what its run says of its data: a test set that overlaps the seeds, say.
         num_test: test examples.
@@ -43,6 +45,7 @@ class CellResult:
     error: str = ""
     headline: tuple[str, ...] = ()
     seed_only: Mapping[str, Score] = field(default_factory=dict)
+    label_texts: Mapping[str, Score] = field(default_factory=dict)
     augmented: Mapping[str, Score] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     num_test: int | None = None
@@ -90,7 +93,8 @@ def result_of(cell: Cell, figures: Mapping[str, Any]) -> CellResult:
             for name, found in student[arm].items()
             if isinstance(found, Mapping) and "mean" in found
         }
-        for arm in ("seed_only", rival(student))
+        for arm in ("seed_only", "label_texts", rival(student))
+        if arm in student
     }
     return CellResult(
         cell.task,
@@ -100,6 +104,7 @@ def result_of(cell: Cell, figures: Mapping[str, Any]) -> CellResult:
         "done",
         headline=tuple(headline(student)),
         seed_only=students["seed_only"],
+        label_texts=students.get("label_texts", {}),
         augmented=students[rival(student)],
         notes=tuple(str(note) for note in task.get("notes") or ()),
         num_test=task.get("num_test"),

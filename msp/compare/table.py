@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from msp.compare.grid import Grid
-from msp.compare.results import SEED_ONLY, CellResult
+from msp.compare.results import LABEL_TEXTS, SEED_ONLY, CellResult
 from msp.compare.statistics import Paired, compare_paired
 from msp.report.scores import title
 
@@ -33,6 +33,7 @@ class Entry:
         num_failed: of them.
         gains: over seed-only, one a pair.
         over_seed_only: the same, tested.
+        over_label_texts: over the student of seed examples and labels' own words, tested.
         over_reference: over the reference arm, tested; None for that arm itself, or without one.
         over_ablated: over the arm that ablations change; None for that arm itself.
     """
@@ -44,6 +45,7 @@ class Entry:
     num_failed: int
     gains: tuple[float, ...]
     over_seed_only: Paired | None
+    over_label_texts: Paired | None
     over_reference: Paired | None
     over_ablated: Paired | None
 
@@ -79,6 +81,8 @@ class Column:
         is_overall: whether it is several columns together.
         seed_only: the student without synthetic examples: mean and deviation over cells.
         seed_only_of: (task, run seed) -> its score there.
+        label_texts: the student of seed examples and labels' own words, likewise; None where
+            there is none.
         entries: arm -> entry, in the order of the grid.
         win: who wins; None before any cell is done.
     """
@@ -89,6 +93,7 @@ class Column:
     is_overall: bool
     seed_only: tuple[float, float | None] | None
     seed_only_of: Mapping[Unit, float]
+    label_texts: tuple[float, float | None] | None
     entries: Mapping[str, Entry]
     win: Win | None
 
@@ -124,6 +129,7 @@ class _Scores:
         self._grid, self._results, self._position = grid, results, position
         self._augmented: dict[str, dict[Unit, float]] = {arm.name: {} for arm in grid.arms}
         self._seed_only: dict[str, dict[Unit, float]] = {arm.name: {} for arm in grid.arms}
+        self._label_texts: dict[str, dict[Unit, float]] = {arm.name: {} for arm in grid.arms}
         self._metric: dict[str, str] = {}
         for result in results:
             if len(result.headline) > position:
@@ -135,6 +141,7 @@ class _Scores:
         for scores, found in (
             (self._augmented, result.augmented),
             (self._seed_only, result.seed_only),
+            (self._label_texts, result.label_texts),
         ):
             mean = found[name].mean if name in found else None
             if mean is not None:
@@ -162,7 +169,8 @@ class _Scores:
             tasks,
             " / ".join(sorted(metrics)) if len(strata) == 1 else "",
             len(strata) > 1,
-            *self._seed_only_of(strata),
+            *_baseline(self._seed_only, strata),
+            _baseline(self._label_texts, strata)[0],
             entries,
             self._win(entries, strata),
         )
@@ -180,6 +188,7 @@ class _Scores:
             num_failed=sum(result.state == "failed" for result in own),
             gains=tuple(gain for stratum in gains for gain in stratum),
             over_seed_only=compare_paired(gains),
+            over_label_texts=self._over(arm, LABEL_TEXTS, strata),
             over_reference=self._over(arm, config.reference, strata),
             over_ablated=self._over(arm, config.ablated, strata),
         )
@@ -194,29 +203,16 @@ class _Scores:
     ) -> list[list[float]]:
         """Return the paired differences of each stratum.
 
-        Seed-only is each cell's own: what else an arm changes in the student is in both.
+        Seed-only is each cell's own, and so is what learned labels' words: what else an arm
+        changes in the student is in both.
         """
-        against = self._seed_only[arm] if other == SEED_ONLY else self._augmented[other]
+        own = {SEED_ONLY: self._seed_only, LABEL_TEXTS: self._label_texts}
+        against = own[other][arm] if other in own else self._augmented[other]
         return [
             [value - against[unit] for unit, value in self._augmented[arm].items()
              if unit in against and unit[0] in stratum]
             for stratum in strata
         ]  # fmt: skip
-
-    def _seed_only_of(
-        self, strata: Sequence[Sequence[str]]
-    ) -> tuple[tuple[float, float | None] | None, dict[Unit, float]]:
-        """Return mean and deviation, and each (task, seed)'s score; arms share their students."""
-        by_unit: dict[Unit, list[float]] = {}
-        for scores in self._seed_only.values():
-            for unit, value in scores.items():
-                by_unit.setdefault(unit, []).append(value)
-        means = {unit: float(np.mean(values)) for unit, values in by_unit.items()}
-        found = [_of(means, stratum) for stratum in strata]
-        mean = _mean(found)
-        if mean is None:
-            return None, means
-        return (mean, _std(found[0]) if len(strata) == 1 else None), means
 
     def _win(self, entries: Mapping[str, Entry], strata: Sequence[Sequence[str]]) -> Win | None:
         methods = [arm.name for arm in self._grid.arms if arm.ablation is None]
@@ -233,6 +229,22 @@ class _Scores:
         if gain is not None and gain.mean <= 0:
             return Win(SEED_ONLY, best, None)
         return Win(best, runner_up, self._over(best, runner_up, strata))
+
+
+def _baseline(
+    by_arm: Mapping[str, Mapping[Unit, float]], strata: Sequence[Sequence[str]]
+) -> tuple[tuple[float, float | None] | None, dict[Unit, float]]:
+    """Return mean and deviation, and each (task, seed)'s score; arms share such a student."""
+    by_unit: dict[Unit, list[float]] = {}
+    for scores in by_arm.values():
+        for unit, value in scores.items():
+            by_unit.setdefault(unit, []).append(value)
+    means = {unit: float(np.mean(values)) for unit, values in by_unit.items()}
+    found = [_of(means, stratum) for stratum in strata]
+    mean = _mean(found)
+    if mean is None:
+        return None, means
+    return (mean, _std(found[0]) if len(strata) == 1 else None), means
 
 
 def _of(scores: Mapping[Unit, float], tasks: Sequence[str]) -> list[float]:

@@ -79,7 +79,7 @@ def num_tests(table: Table, arms: Sequence[Arm]) -> int:
             if arm.ablation is not None:
                 shown.append(entry.over_ablated)
             else:
-                shown += [entry.over_seed_only, entry.over_reference]
+                shown += [entry.over_seed_only, entry.over_label_texts, entry.over_reference]
         shown.append(column.win.margin if column.win else None)
     return sum(paired is not None for paired in shown)
 
@@ -96,6 +96,8 @@ def verdict(table: Table, reference: str | None) -> tuple[str, list[str]]:
     arm, entry = summary.win.arm, summary.entries[summary.win.arm]
     where = f"{'Over' if summary.is_overall else 'On'} {summary.name}"
     sentences.append(f"{where} {arm} is first: {_told(entry.over_seed_only, 'over seed only')}.")
+    if entry.over_label_texts is not None:
+        sentences.append(f"Over the labels' own words: {_told(entry.over_label_texts)}.")
     if entry.over_reference is not None:
         sentences.append(f"Over {reference}: {_told(entry.over_reference)}.")
     runner_up = summary.win.runner_up

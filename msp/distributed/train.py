@@ -34,6 +34,7 @@ from msp.storage.damage import read_json
 from msp.storage.store import ObjectStore
 from msp.students.examples import TrainingSet, labelled_texts, training_set_of
 from msp.students.kinds import make_learner
+from msp.students.label_texts import label_texts
 from msp.students.score import summarise
 from msp.students.training import Evaluation, Training, finished_scores
 from msp.tasks.base import TaskData
@@ -63,7 +64,8 @@ def train_students(
             are the same.
 
     Returns:
-        ``seed_only`` and, where there are any, ``augmented`` and ``before_relabel``, each as
+        ``seed_only`` and, where there are any, ``label_texts``, ``augmented`` and
+        ``before_relabel``, each as
         :func:`msp.students.score.summarise` returns it with ``num_seed_examples`` and
         ``num_synthetic``; ``seeds`` of the trainings; the names of the ``headline`` metrics;
         ``wall_seconds`` over all starts.
@@ -73,9 +75,16 @@ def train_students(
         TaskDataError: an example carries a label that the ontology does not know.
     """
     labels = [attribute.name for attribute in task.ontology.attributes]
+    texts = label_texts(task.ontology, task.kind) if config.student.label_text_weight else ()
     sets = {
-        arm: training_set_of(task, examples, config=config.student, seed=config.seed)
-        for arm, examples in _examples_by_arm(synthetic, before_relabel).items()
+        arm: training_set_of(
+            task,
+            examples,
+            config=config.student,
+            seed=config.seed,
+            label_texts=() if arm == "seed_only" else texts,
+        )
+        for arm, examples in _examples_by_arm(synthetic, before_relabel, bool(texts)).items()
     }
     dev, test = (labelled_texts(split, labels, task.kind) for split in (task.dev, task.test))
     evaluation = Evaluation(dev, test, make_learner(task, config.task.metrics))
@@ -99,8 +108,11 @@ def train_students(
 def _examples_by_arm(
     synthetic: Callable[[], Iterable[Example]] | None,
     before_relabel: Callable[[], Iterable[Example]] | None,
+    has_label_texts: bool,
 ) -> dict[layout.Arm, Iterable[Example]]:
     arms: dict[layout.Arm, Iterable[Example]] = {"seed_only": ()}
+    if has_label_texts:
+        arms["label_texts"] = ()
     if synthetic is not None:
         arms["augmented"] = synthetic()
     if before_relabel is not None:

@@ -6,7 +6,7 @@ Or, where nothing is generated: does the LM itself answer better than that stude
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import hypot
 from typing import Any
 
@@ -22,6 +22,10 @@ TITLES = {
     "intent_accuracy": "Intent accuracy",
     "slot_f1": "Slot F1",
 }
+# Students that part of what augmented learned has taught: the seed examples and what labels say
+# of themselves; and, of runs that relabel, the synthetic examples as they were asked for.
+LABEL_TEXTS = "With label texts"
+BETWEEN = {"label_texts": LABEL_TEXTS, "before_relabel": "Before relabelling"}
 # Of runs whose figures do not say what they are judged by.
 DEFAULT_HEADLINE = ("micro_f1", "macro_f1", "exact_match")
 
@@ -42,14 +46,13 @@ class Comparison:
         title: what is compared.
         seed_only: trained on seed examples.
         augmented: trained on seed and synthetic examples, or the LM that answers itself.
-        before_relabel: trained like augmented, with the labels that were asked for at first; of
-            runs that relabel.
+        between: title -> score of the run's further students: see ``BETWEEN``.
     """
 
     title: str
     seed_only: Score
     augmented: Score
-    before_relabel: Score = Score(None, None)
+    between: Mapping[str, Score] = field(default_factory=dict)
 
     @property
     def gain(self) -> float | None:
@@ -110,10 +113,10 @@ def compare_others(student: Any) -> list[Comparison]:
 
 def _compared(student: Any, name: str) -> Comparison:
     """Return a metric of every arm that has it."""
-    seed_only, augmented, before = (
-        _score(student, arm, name) for arm in ("seed_only", rival(student), "before_relabel")
-    )
-    return Comparison(title(name), seed_only, augmented, before)
+    seed_only, augmented = (_score(student, arm, name) for arm in ("seed_only", rival(student)))
+    further = {words: _score(student, arm, name) for arm, words in BETWEEN.items()}
+    measured = {words: score for words, score in further.items() if score.mean is not None}
+    return Comparison(title(name), seed_only, augmented, measured)
 
 
 def compare_attributes(student: Any) -> list[tuple[str, Comparison]]:
@@ -140,7 +143,7 @@ def verdict(student: Any) -> tuple[str, str]:
     if first.gain is None:
         missing = rival(student) if first.augmented.mean is None else "seed-only"
         return "unknown", f"The {missing} student has not been scored yet; the other one has."
-    return first.tone, _sentence(first, name, rival(student))
+    return first.tone, _sentence(first, name, rival(student)) + _of_which(first)
 
 
 def _sentence(first: Comparison, name: str, arm: str) -> str:
@@ -163,6 +166,15 @@ def _sentence(first: Comparison, name: str, arm: str) -> str:
         f"With the synthetic examples the student loses {-gain:.1f} points of {name}: "
         "here they did harm."
     )
+
+
+def _of_which(first: Comparison) -> str:
+    """Return what of the gain the labels' own words give without any synthetic example."""
+    alone, seed_only = first.between.get(LABEL_TEXTS), first.seed_only
+    if alone is None or alone.mean is None or seed_only.mean is None:
+        return ""
+    gain = signed(alone.mean - seed_only.mean)
+    return f" The labels' own words and descriptions alone give {gain}."
 
 
 def _arm(student: Any, name: str) -> Mapping[str, Any]:

@@ -98,13 +98,20 @@ def training_set(
     labels: Sequence[str],
     config: StudentConfig,
     seed: int,
+    label_texts: Sequence[Example] = (),
 ) -> TrainingSet:
     """Return what an arm of a multi-label task learns from; see :func:`training_set_of`."""
-    return _training_set((seeds, ()), synthetic, (labels, "multilabel"), config, seed)
+    real = (seeds, (), label_texts)
+    return _training_set(real, synthetic, (labels, "multilabel"), config, seed)
 
 
 def training_set_of(
-    task: TaskData, synthetic: Iterable[Example], *, config: StudentConfig, seed: int
+    task: TaskData,
+    synthetic: Iterable[Example],
+    *,
+    config: StudentConfig,
+    seed: int,
+    label_texts: Sequence[Example] = (),
 ) -> TrainingSet:
     """Return what an arm learns from, bounded however many synthetic examples there are.
 
@@ -112,35 +119,38 @@ def training_set_of(
     examples than that are held: a uniform sample. All synthetic examples together
     weigh ``synthetic_weight`` times what all seed examples weigh, so a thousand
     and a million of them can be compared; examples of other domains weigh
-    ``source_weight`` times as much in both arms.
+    ``source_weight`` times as much in every arm, and the labels' own texts
+    ``label_text_weight`` times in those that have them.
 
     Args:
         task: its seed examples, those of other domains, and its labels in the ontology's order.
         synthetic: read once; none for the seed-only arm. Their order must not change between runs.
         config: the student section.
         seed: of the sample.
+        label_texts: from :func:`msp.students.label_texts.label_texts`; none for the seed-only arm.
     """
     labels = [attribute.name for attribute in task.ontology.attributes]
-    real = (task.seeds, task.source)
+    real = (task.seeds, task.source, label_texts)
     return _training_set(real, synthetic, (labels, task.kind), config, seed)
 
 
 def _training_set(
-    real: tuple[Sequence[Example], Sequence[Example]],
+    real: tuple[Sequence[Example], Sequence[Example], Sequence[Example]],
     synthetic: Iterable[Example],
     labelled: tuple[Sequence[str], Kind],
     config: StudentConfig,
     seed: int,
 ) -> TrainingSet:
-    seeds, source = real
+    seeds, source, label_texts = real
     room = config.num_steps * config.batch_size
     held, num_synthetic = _sample(synthetic, room, seed)
-    found = labelled_texts([*seeds, *source, *held], *labelled)
+    found = labelled_texts([*seeds, *source, *label_texts, *held], *labelled)
     total = max(len(seeds), 1)
     weights = [
         np.full(len(part), factor * total / max(len(part), 1))
         for part, factor in (
             (source, config.source_weight),
+            (label_texts, config.label_text_weight),
             (held, config.synthetic_weight),
         )
     ]

@@ -1,4 +1,4 @@
-"""A classifier of the seed examples alone, whose agreement with a candidate denoise asks for."""
+"""A classifier of seed examples and labels' own texts: denoise asks whether it agrees."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class SeedLabeller:
         encoder: gives the embeddings, here and later.
         seed: the run's.
         is_single: whether each text has exactly one label.
+        label_texts: the labels' own texts, which it learns, too.
+        label_text_weight: how often, all against all seed examples.
 
     Attributes:
         seed_vectors: [N, D], the seeds' embeddings in their order.
@@ -41,15 +43,20 @@ class SeedLabeller:
         *,
         seed: int,
         is_single: bool = False,
+        label_texts: Sequence[Example] = (),
+        label_text_weight: float = 0.5,
     ) -> None:
         self.labels = tuple(labels)
         self._is_single = is_single
-        config = StudentConfig()
-        found = training_set(seeds, (), labels=labels, config=config, seed=seed)
+        config = StudentConfig(label_text_weight=label_text_weight)
+        found = training_set(
+            seeds, (), labels=labels, config=config, seed=seed, label_texts=label_texts
+        )
         training = replace(found, is_single=is_single)
-        self.seed_vectors = encoder.encode(training.texts)
+        vectors = encoder.encode(training.texts)
+        self.seed_vectors = vectors[: len(seeds)]
         self._heads = [
-            train_head(config, training, self.seed_vectors, seed=seed + number)
+            train_head(config, training, vectors, seed=seed + number)
             for number in range(_NUM_HEADS)
         ]
 

@@ -126,7 +126,8 @@ def load_student(store: ObjectStore, arm: layout.Arm, *, device: str = "auto") -
 
     Args:
         store: of the run.
-        arm: ``seed_only``, ``augmented``, or ``before_relabel`` of a run that has it.
+        arm: ``seed_only``, ``augmented``, or ``label_texts`` or ``before_relabel`` of a run that
+            has it.
         device: ``auto`` takes a GPU where there is one; a head is small and stays on the CPU.
 
     Raises:
@@ -136,8 +137,9 @@ def load_student(store: ObjectStore, arm: layout.Arm, *, device: str = "auto") -
     where = f"student {arm!r} at {store.uri}"
     if arm not in layout.ARMS or not store.exists(layout.student_key(arm, DESCRIPTION)):
         raise CheckpointError(
-            f"{where} is not there; a run has seed_only and augmented once they are trained, and "
-            "before_relabel where denoise.relabel changed labels."
+            f"{where} is not there; a run has seed_only and augmented once they are trained, "
+            "label_texts where student.label_text_weight is above 0, and before_relabel where "
+            "denoise.relabel changed labels."
         )
     try:
         found = json.loads(store.read(layout.student_key(arm, DESCRIPTION)))
