@@ -43,6 +43,13 @@ def test_a_form_has_as_many_parameters_as_its_equation_says(
     assert made(torch.ones(3, sizes.vector_size)).shape == (3, sizes.length, sizes.hidden_size)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_in_bfloat16_takes_embeddings_as_they_come(form: str) -> None:
+    sizes = ContextualSizes(vector_size=4, length=2, hidden_size=3, num_bases=2, width=5)
+    made = find_form(form)(sizes, torch.zeros(2, 2, 3)).bfloat16()
+    assert made(torch.ones(3, 4)).dtype == torch.bfloat16
+
+
 def test_only_nsp_writes_the_same_prompt_for_every_example_once_tuned() -> None:
     sizes = ContextualSizes(vector_size=4, length=2, hidden_size=3, num_bases=2, width=5)
     vectors = torch.nn.functional.normalize(torch.randn(2, 4), dim=1)
