@@ -33,7 +33,11 @@ TASK_SETTINGS: dict[str, tuple[str, ...]] = {
     "actdial": ("full", "few_shot"),
     "trec": ("full", "few_shot"),
     "subj": ("full", "few_shot"),
+    "gsm8k": ("full",),
+    "mbpp": ("full",),
 }
+# Their answers are written out; nothing is labelled.
+WRITTEN_TASKS = ("gsm8k", "mbpp")
 _NEEDS_DOMAIN = {
     "nlupp": "banking and hotels",
     "crossner": "the folders of task.path, such as music",
@@ -44,9 +48,18 @@ _NEEDS_DOMAIN = {
 class TaskConfig(Section):
     """What is labelled, and which examples are seed, dev and test."""
 
-    name: Literal["jsonl", "nlupp", "crossner", "topv2", "banking77", "actdial", "trec", "subj"] = (
-        Field(description="the task's reader")
-    )
+    name: Literal[
+        "jsonl",
+        "nlupp",
+        "crossner",
+        "topv2",
+        "banking77",
+        "actdial",
+        "trec",
+        "subj",
+        "gsm8k",
+        "mbpp",
+    ] = Field(description="the task's reader")
     path: str = Field(
         description="data file (jsonl, actdial) or folder; sample:front_desk ships with the project"
     )
@@ -75,6 +88,13 @@ class TaskConfig(Section):
     )
     max_seed_examples: PositiveInt | None = Field(
         None, description="at most this many seed examples, drawn by seed"
+    )
+    max_text_chars: PositiveInt | None = Field(
+        None,
+        description="leave longer seed and dev examples out (what a small LM's context holds)",
+    )
+    max_test_examples: PositiveInt | None = Field(
+        None, description="score on this many test examples, drawn by seed; none: on all"
     )
     dev_fraction: Fraction = Field(
         0.2,
@@ -134,7 +154,8 @@ class PromptsConfig(Section):
     mixture: Literal["attention", "bottleneck", "concat", "convolution", "pooling"] = "concat"
     init: Literal["description", "vocabulary", "noise"] = Field(
         "description",
-        description="how attribute prompts start (the instruction prompt: from its text, or noise)",
+        description="how attribute prompts start (the instruction prompt: from its text, or noise; "
+        "one that an example alone drives: from a list of seed examples, or vocabulary, or noise)",
     )
     num_exemplars: NonNegativeInt = 2
     exemplar_pool_size: PositiveInt = Field(
@@ -299,6 +320,16 @@ class StudentConfig(Section):
     kind: Literal["head", "finetune"] = "head"
     encoder: str = Field(
         "minilm", description="body of the student: minilm, a local path or hub id"
+    )
+    lm: str = Field(
+        "builtin",
+        description="body of the student where answers are written out (gsm8k, mbpp): a causal or "
+        "seq2seq LM, all of whose weights learn; builtin, a local path or hub id",
+    )
+    sizes: list[PositiveInt] = Field(
+        [],
+        description="train the augmented student on so many synthetic examples, too, each set "
+        "within the next: how its score grows",
     )
     num_seeds: PositiveInt = Field(
         3, description="trainings of each kind, for mean and standard deviation"

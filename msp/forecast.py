@@ -127,7 +127,8 @@ def forecast(config: RunConfig, measured: Measured, *, num_planned: int) -> Fore
 
 def num_waves(config: RunConfig, num_cpus: float) -> int:
     """Return how many trainings come one after the other, all arms and all seeds."""
-    trainings = (3 if config.changes_labels else 2) * config.student.num_seeds
+    arms = (3 if config.changes_labels else 2) + len(config.student.sizes)
+    trainings = arms * config.student.num_seeds
     at_once = max(1, int(num_cpus)) if config.student.kind == "head" else 1
     return math.ceil(trainings / at_once)
 

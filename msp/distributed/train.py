@@ -32,11 +32,16 @@ from msp.records import Example
 from msp.storage import layout
 from msp.storage.damage import read_json
 from msp.storage.store import ObjectStore
-from msp.students.examples import TrainingSet, labelled_texts, training_set_of
-from msp.students.kinds import make_learner
+from msp.students.examples import (
+    TrainingSet,
+    labelled_texts,
+    nested_subsets,
+    training_set_of,
+)
+from msp.students.kinds import HeadLearner, make_learner
 from msp.students.score import summarise
 from msp.students.training import Evaluation, Training, finished_scores
-from msp.tasks.base import TaskData
+from msp.tasks.base import WRITTEN, TaskData
 from msp.tasks.metrics import HEADLINE
 
 _POLL_SECONDS = 1.0
@@ -66,20 +71,29 @@ def train_students(
         ``seed_only`` and, where there are any, ``augmented`` and ``before_relabel``, each as
         :func:`msp.students.score.summarise` returns it with ``num_seed_examples`` and
         ``num_synthetic``; ``seeds`` of the trainings; the names of the ``headline`` metrics;
-        ``wall_seconds`` over all starts.
+        ``wall_seconds`` over all starts; and, of ``student.sizes``, ``sizes``: for each that the
+        run reaches ``num_synthetic`` and the headline metrics of the student of so many.
 
     Raises:
         CheckpointError: the student's encoder is not there.
         TaskDataError: an example carries a label that the ontology does not know.
     """
     labels = [attribute.name for attribute in task.ontology.attributes]
-    sets = {
+    sets: dict[str, TrainingSet] = {
         arm: training_set_of(task, examples, config=config.student, seed=config.seed)
         for arm, examples in _examples_by_arm(synthetic, before_relabel).items()
     }
-    dev, test = (labelled_texts(split, labels, task.kind) for split in (task.dev, task.test))
+    sizes = [s for s in sorted({*config.student.sizes}) if synthetic and _is_part(s, sets)]
+    parts = nested_subsets(synthetic(), sizes, seed=config.seed) if synthetic and sizes else {}
+    for size, part in parts.items():
+        sets[f"augmented-{size}"] = training_set_of(
+            task, part, config=config.student, seed=config.seed
+        )
+    # Of written answers nothing is chosen on dev, and writing them takes long.
+    dev = labelled_texts(() if task.kind in WRITTEN else task.dev, labels, task.kind)
+    test = labelled_texts(task.test, labels, task.kind)
     evaluation = Evaluation(dev, test, make_learner(task, config.task.metrics))
-    trainings = _plan(config, sets)
+    trainings = _plan(config, sets, sizes)
     missing = [t for t in trainings if finished_scores(store, t) is None]
     before_seconds = _wall_seconds(store) if len(missing) < len(trainings) else 0.0
     if missing:
@@ -93,6 +107,8 @@ def train_students(
             state["seconds_per_training"] = seconds
     scores = _scores(store, trainings, sets, len(task.seeds))
     headline = list(HEADLINE[task.kind])
+    if sizes:
+        scores["sizes"] = [_of_size(store, trainings, size, headline) for size in sizes]
     return {**scores, "headline": headline, "wall_seconds": _wall_seconds(store)}
 
 
@@ -108,32 +124,46 @@ def _examples_by_arm(
     return arms
 
 
-def _plan(config: RunConfig, sets: Mapping[layout.Arm, TrainingSet]) -> list[Training]:
-    hashes = {arm: found.content_hash for arm, found in sets.items()}
-    return [
-        Training(arm, config.seed + k, hashes[arm], is_saved=k == 0)
-        for k in range(config.student.num_seeds)
-        for arm in sets
+def _is_part(size: int, sets: Mapping[str, TrainingSet]) -> bool:
+    """Tell whether there are more synthetic examples than that."""
+    return size < sets["augmented"].num_synthetic
+
+
+def _plan(
+    config: RunConfig, sets: Mapping[str, TrainingSet], sizes: Sequence[int]
+) -> list[Training]:
+    hashes = {name: found.content_hash for name, found in sets.items()}
+    arms = [arm for arm in layout.ARMS if arm in sets]
+    seeds = [config.seed + k for k in range(config.student.num_seeds)]
+    whole = [Training(arm, s, hashes[arm], is_saved=s == seeds[0]) for s in seeds for arm in arms]
+    parts = [
+        Training("augmented", s, hashes[f"augmented-{size}"], is_saved=False, size=size)
+        for s in seeds
+        for size in sizes
     ]
+    return [*whole, *parts]
 
 
 def _train_heads(work: StudentWork) -> float:
     """Return the mean seconds of one training."""
-    evaluation = work.evaluation
-    inputs_of = evaluation.learner.inputs
+    evaluation, learner = work.evaluation, work.evaluation.learner
+    assert isinstance(learner, HeadLearner)
+    inputs_of = learner.inputs
     splits = [*work.training_sets.values(), evaluation.dev, evaluation.test]
     texts = [text for split in splits for text in inputs_of(split)]
-    features = embed_texts(work.config, evaluation.learner, texts)
+    features = embed_texts(work.config, learner, texts)
     learned_from = {
-        arm: ray.put((found, gather(features, inputs_of(found))))
-        for arm, found in work.training_sets.items()
+        name: ray.put((found, gather(features, inputs_of(found))))
+        for name, found in work.training_sets.items()
     }
     dev, test = (gather(features, inputs_of(split)) for split in (evaluation.dev, evaluation.test))
     scored_on = ray.put((evaluation, dev, test))
     train = ray.remote(train_and_commit_head).options(**TASK_OPTIONS)
     seconds: list[float] = ray.get(
         [
-            train.remote(work.config, work.store, training, learned_from[training.arm], scored_on)
+            train.remote(
+                work.config, work.store, training, learned_from[training.set_name], scored_on
+            )
             for training in work.trainings
         ]
     )
@@ -153,18 +183,27 @@ def _finetune(work: StudentWork) -> float:
 def _scores(
     store: ObjectStore,
     trainings: Sequence[Training],
-    sets: Mapping[layout.Arm, TrainingSet],
+    sets: Mapping[str, TrainingSet],
     num_seed_examples: int,
 ) -> dict[str, Any]:
     arms: dict[str, Any] = {}
-    for arm in sets:
-        found = [finished_scores(store, t) for t in trainings if t.arm == arm]
+    for arm in dict.fromkeys(training.arm for training in trainings):
+        found = [finished_scores(store, t) for t in trainings if t.set_name == arm]
         arms[arm] = {
             **summarise([scores for scores in found if scores is not None]),
             "num_seed_examples": num_seed_examples,
             "num_synthetic": sets[arm].num_synthetic,
         }
     return {**arms, "seeds": sorted({t.seed for t in trainings})}
+
+
+def _of_size(
+    store: ObjectStore, trainings: Sequence[Training], size: int, headline: Sequence[str]
+) -> dict[str, Any]:
+    """Return the headline figures of the students of so many synthetic examples."""
+    found = [finished_scores(store, t) for t in trainings if t.size == size]
+    figures = summarise([scores for scores in found if scores is not None])
+    return {"num_synthetic": size, **{name: figures[name] for name in headline}}
 
 
 @contextmanager

@@ -140,7 +140,7 @@ class Step:
         ]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=_WEIGHT_DECAY)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, _warm_up_then_down(num_steps)
+            self._optimizer, warm_up_then_down(num_steps)
         )
 
     def __call__(self, loss: Tensor) -> None:
@@ -151,6 +151,7 @@ class Step:
         self._schedule.step()
 
 
-def _warm_up_then_down(num_steps: int) -> Callable[[int], float]:
+def warm_up_then_down(num_steps: int) -> Callable[[int], float]:
+    """Return step -> share of the learning rate: a linear rise, then a linear fall to zero."""
     warmup = max(1, round(_WARMUP_FRACTION * num_steps))
     return lambda step: min((step + 1) / warmup, (num_steps - step) / num_steps)

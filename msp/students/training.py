@@ -22,17 +22,25 @@ class Training:
         seed: of its initial weights, batches and noise.
         content_hash: of what it learns from; scores for other data do not count.
         is_saved: whether its student is the one that the run keeps.
+        size: how many of the arm's synthetic examples it learns from; None for all.
     """
 
     arm: layout.Arm
     seed: int
     content_hash: str
     is_saved: bool
+    size: int | None = None
 
     @property
     def key(self) -> str:
         """Where its scores are."""
-        return layout.student_key(self.arm, f"seed-{self.seed}.json")
+        part = "" if self.size is None else f"size-{self.size}-"
+        return layout.student_key(self.arm, f"{part}seed-{self.seed}.json")
+
+    @property
+    def set_name(self) -> str:
+        """What its training set is called: by the arm, and by the size of a part of it."""
+        return self.arm if self.size is None else f"{self.arm}-{self.size}"
 
 
 @dataclass(frozen=True)
@@ -82,12 +90,12 @@ def commit_training(
         module: what it made.
         answers: what the student says of dev and of test.
         evaluation: the splits.
-        described_as: ``head`` or ``finetune``, and the encoder's name and dimension.
+        described_as: ``head`` or ``finetune``, and its body's name and dimension.
     """
     dev, test = answers
     scores = evaluation.learner.score((dev, evaluation.dev), (test, evaluation.test))
     if training.is_saved:
         kind, name, dimension = described_as
-        description = evaluation.learner.describe(kind, (name, dimension), scores)
+        description = evaluation.learner.describe(kind, (name, dimension), module, scores)
         save_student(store, training.arm, module, description)
     store.write(training.key, json.dumps({**asdict(training), **scores}, sort_keys=True).encode())
