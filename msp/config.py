@@ -13,10 +13,10 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from msp.config_cluster import ClusterConfig
 from msp.config_generate import GenerateConfig, PromptMixConfig
 from msp.config_sections import (
     WRITTEN_TASKS,
-    ClusterConfig,
     DenoiseConfig,
     Fraction,
     MetricsConfig,
