@@ -1,4 +1,4 @@
-"""The section ``cluster``: where a run works, and what its nodes cost; none of it defines the run."""
+"""The section ``cluster``: where a run works and what its nodes cost, which does not define it."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from msp.prompts.text import render_target
 from msp.storage import layout
 from msp.storage.store import ObjectStore
 from msp.students.examples import LabelledTexts, TrainingSet, draw_batches
-from msp.students.finetune import ALONE, Workers, warm_up_then_down
+from msp.students.finetune import ALONE, Body, Workers, warm_up_then_down
 from msp.students.saved import DESCRIPTION, WEIGHTS, AnsweringStudent, Description
 from msp.students.score import percent_right
 from msp.tasks.base import Kind
@@ -37,21 +37,6 @@ from msp.tasks.base import Kind
 _WEIGHT_DECAY = 0.01
 # Kept with the scores, to be read.
 _NUM_SHOWN = 20
-
-
-@dataclass(frozen=True)
-class Body:
-    """What a student is fine-tuned from.
-
-    Args:
-        name: as the config has it.
-        dimension: its hidden size.
-        model: a :class:`msp.models.encoder.SentenceEncoder` or a :class:`FrozenLM`.
-    """
-
-    name: str
-    dimension: int
-    model: Any
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,22 @@ class FinetunedStudent(nn.Module):
         hidden = self.body(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         logits: Tensor = self.output(self.dropout(mean_pool(hidden, attention_mask)))
         return logits
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a student is fine-tuned from.
+
+    Args:
+        name: as the config has it.
+        dimension: its hidden size.
+        model: a :class:`msp.models.encoder.SentenceEncoder`, or a
+            :class:`msp.models.frozen_lm.FrozenLM`.
+    """
+
+    name: str
+    dimension: int
+    model: Any
 
 
 @dataclass(frozen=True)

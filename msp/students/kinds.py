@@ -14,10 +14,11 @@ import numpy as np
 
 from msp.config import StudentConfig
 from msp.models.encoder import SentenceEncoder, load_encoder
-from msp.students.answering import Answerer, Body
+from msp.students.answering import Answerer
 from msp.students.examples import Floats, LabelledTexts, TrainingSet
 from msp.students.finetune import (
     ALONE,
+    Body,
     FinetunedStudent,
     Workers,
     finetuned_probabilities,
