@@ -8,8 +8,9 @@ What holds, and why:
   no way back, for root neither.
 - No file is written, made, renamed or removed outside the process's own folder, which is deleted
   after it, and none is read but Python's own and the system's libraries (Landlock, from Linux
-  6.2 on). Where the kernel has no Landlock, no file can be written anywhere, in the folder
-  neither, but every file that this user may read can be read.
+  6.2 on); only that a file is there, and its size, can be seen. Where the kernel has no Landlock,
+  no file can be written anywhere, in the folder neither, but every file that this user may read
+  can be read.
 - Time, memory, the size of a file and open files have hard limits that cannot be raised; a
   clock outside ends what sleeps, and what fills its folder. Whoever started it may die: it
   dies, too.
@@ -39,6 +40,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -70,14 +72,14 @@ class Limits:
         seconds: by the clock, and of processor time.
         memory_bytes: of address space; Python itself takes about 30 MiB.
         folder_bytes: in its folder, all files together, and of one file.
-        folder_entries: files and folders in it.
+        num_files: in it; it can have no folders.
         open_files: at once.
     """
 
     seconds: float = 10.0
     memory_bytes: int = 512 * _MIB
     folder_bytes: int = 16 * _MIB
-    folder_entries: int = 1000
+    num_files: int = 1000
     open_files: int = 32
 
 
@@ -230,16 +232,14 @@ def _awaited(
 
 
 def _is_too_large(folder: Path, limits: Limits) -> bool:
-    num_bytes = num_entries = 0
-    for parent, folders, files in os.walk(folder):
-        num_entries += len(folders) + len(files)
-        for name in files:
-            try:
-                num_bytes += os.lstat(os.path.join(parent, name)).st_size
-            except OSError:  # gone since
-                continue
-        if num_entries > limits.folder_entries or num_bytes > limits.folder_bytes:
-            return True
+    num_bytes = num_files = 0
+    with os.scandir(folder) as files:
+        for file in files:
+            with suppress(FileNotFoundError):  # gone since
+                num_bytes += file.stat(follow_symlinks=False).st_size
+            num_files += 1
+            if num_files > limits.num_files or num_bytes > limits.folder_bytes:
+                return True
     return False
 
 

@@ -47,8 +47,6 @@ _PLAIN: dict[str, tuple[int | None, int | None]] = {
     "lseek": (8, 62),
     "lstat": (6, None),
     "madvise": (28, 233),
-    "mkdir": (83, None),
-    "mkdirat": (258, 34),
     "mmap": (9, 222),
     "mprotect": (10, 226),
     "mremap": (25, 216),
@@ -68,7 +66,6 @@ _PLAIN: dict[str, tuple[int | None, int | None]] = {
     "renameat": (264, 38),
     "renameat2": (316, 276),
     "restart_syscall": (219, 128),
-    "rmdir": (84, None),
     "rseq": (334, 293),
     "rt_sigaction": (13, 134),
     "rt_sigprocmask": (14, 135),
@@ -89,7 +86,7 @@ _PLAIN: dict[str, tuple[int | None, int | None]] = {
     "write": (1, 64),
     "writev": (20, 66),
 }
-_NAMES_CHANGED = ("mkdir", "mkdirat", "rename", "renameat", "renameat2", "rmdir", "unlink")
+_NAMES_CHANGED = ("rename", "renameat", "renameat2", "unlink", "unlinkat")
 _FCNTL, _IOCTL, _OPEN, _OPENAT, _PRLIMIT = (72, 25), (16, 29), (2, None), (257, 56), (302, 261)
 # Duplicate a descriptor, read and set its flags; not F_SETOWN, which aims signals at others.
 _FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)
