@@ -13,9 +13,10 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from msp.config_cluster import ClusterConfig
 from msp.config_generate import GenerateConfig, PromptMixConfig
 from msp.config_sections import (
-    ClusterConfig,
+    WRITTEN_TASKS,
     DenoiseConfig,
     Fraction,
     MetricsConfig,
@@ -53,6 +54,8 @@ __all__ = [
 _OWN_WEIGHTS = ("clm", "dexperts", "cvae")
 # Methods that answer the task instead of writing.
 _DIRECT = ("fine_tune", "soft_prompt")
+# Methods that need no label to ask for.
+_WITHOUT_LABELS = ("softsrv", "hard_prompt", "in_context")
 
 
 class RunConfig(Section):
@@ -90,6 +93,7 @@ class RunConfig(Section):
             )
         self._check_quota()
         self._check_source()
+        self._check_written()
         self._check_engine()
         weights = self.denoise.weights
         if abs(sum(weights) - 1) > 1e-6:
@@ -184,6 +188,33 @@ class RunConfig(Section):
                 "by the example alone, so example goes with softsrv and with nothing else."
             )
 
+    def _check_written(self) -> None:
+        """Pass where a task without labels meets nothing that needs some."""
+        name, method = self.task.name, self.generate.method
+        if name not in WRITTEN_TASKS:
+            return
+        if method not in _WITHOUT_LABELS:
+            raise ValueError(
+                f"task.name is {name}, whose examples have no labels, but generate.method {method} "
+                f"works by labels; set it to {' or '.join(_WITHOUT_LABELS)}."
+            )
+        if self.denoise.disagreement_weight or self.denoise.frequency_weight:
+            raise ValueError(
+                f"task.name is {name}, whose examples have no labels, but "
+                "denoise.disagreement_weight or frequency_weight counts them; set distance_weight "
+                "to 1 and these to 0."
+            )
+        if self.student.kind != "finetune":
+            raise ValueError(
+                f"task.name is {name}, whose answers are written out, but student.kind is "
+                f"{self.student.kind}, which writes nothing; set it to finetune (of student.lm)."
+            )
+        if self.generate.num_synthetic is not None:
+            raise ValueError(
+                f"generate.num_synthetic is set, but the examples of {name} have no labels to "
+                "balance it over; leave it out."
+            )
+
     def _check_quota(self) -> None:
         generate = self.generate
         shares = generate.balance
@@ -273,7 +304,10 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
                 }
             ),
             "student": config.student.model_copy(
-                update={"encoder": absolute(config.student.encoder)}
+                update={
+                    "encoder": absolute(config.student.encoder),
+                    "lm": absolute(config.student.lm),
+                }
             ),
         }
     )

@@ -15,7 +15,6 @@ NonNegativeInt = Annotated[int, Field(ge=0)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
-Price = Annotated[float, Field(ge=0.0)] | None
 
 
 class Section(BaseModel):
@@ -34,7 +33,11 @@ TASK_SETTINGS: dict[str, tuple[str, ...]] = {
     "actdial": ("full", "few_shot"),
     "trec": ("full", "few_shot"),
     "subj": ("full", "few_shot"),
+    "gsm8k": ("full",),
+    "mbpp": ("full",),
 }
+# Their answers are written out; nothing is labelled.
+WRITTEN_TASKS = ("gsm8k", "mbpp")
 _NEEDS_DOMAIN = {
     "nlupp": "banking and hotels",
     "crossner": "the folders of task.path, such as music",
@@ -45,9 +48,18 @@ _NEEDS_DOMAIN = {
 class TaskConfig(Section):
     """What is labelled, and which examples are seed, dev and test."""
 
-    name: Literal["jsonl", "nlupp", "crossner", "topv2", "banking77", "actdial", "trec", "subj"] = (
-        Field(description="the task's reader")
-    )
+    name: Literal[
+        "jsonl",
+        "nlupp",
+        "crossner",
+        "topv2",
+        "banking77",
+        "actdial",
+        "trec",
+        "subj",
+        "gsm8k",
+        "mbpp",
+    ] = Field(description="the task's reader")
     path: str = Field(
         description="data file (jsonl, actdial) or folder; sample:front_desk ships with the project"
     )
@@ -76,6 +88,13 @@ class TaskConfig(Section):
     )
     max_seed_examples: PositiveInt | None = Field(
         None, description="at most this many seed examples, drawn by seed"
+    )
+    max_text_chars: PositiveInt | None = Field(
+        None,
+        description="leave longer seed and dev examples out (what a small LM's context holds)",
+    )
+    max_test_examples: PositiveInt | None = Field(
+        None, description="score on this many test examples, drawn by seed; none: on all"
     )
     dev_fraction: Fraction = Field(
         0.2,
@@ -135,7 +154,8 @@ class PromptsConfig(Section):
     mixture: Literal["attention", "bottleneck", "concat", "convolution", "pooling"] = "concat"
     init: Literal["description", "vocabulary", "noise"] = Field(
         "description",
-        description="how attribute prompts start (the instruction prompt: from its text, or noise)",
+        description="how attribute prompts start (the instruction prompt: from its text, or noise; "
+        "one that an example alone drives: from a list of seed examples, or vocabulary, or noise)",
     )
     num_exemplars: NonNegativeInt = 2
     exemplar_pool_size: PositiveInt = Field(
@@ -306,6 +326,16 @@ class StudentConfig(Section):
     encoder: str = Field(
         "minilm", description="body of the student: minilm, a local path or hub id"
     )
+    lm: str = Field(
+        "builtin",
+        description="body of the student where answers are written out (gsm8k, mbpp): a causal or "
+        "seq2seq LM, all of whose weights learn; builtin, a local path or hub id",
+    )
+    sizes: list[PositiveInt] = Field(
+        [],
+        description="train the augmented student on so many synthetic examples, too, each set "
+        "within the next: how its score grows",
+    )
     num_seeds: PositiveInt = Field(
         3, description="trainings of each kind, for mean and standard deviation"
     )
@@ -348,54 +378,3 @@ class MetricsConfig(Section):
     perplexity_model: str | None = Field(
         None, description="a causal LM for perplexity: builtin, a local path or hub id"
     )
-
-
-class ClusterConfig(Section):
-    """Where it runs. Not part of what defines a run: any cluster may continue it."""
-
-    address: str | None = Field(None, description="Ray address; none starts a local Ray")
-    min_generators: PositiveInt = 1
-    max_generators: PositiveInt = 1
-    cpus_per_generator: PositiveFloat = 1
-    gpus_per_generator: Annotated[float, Field(ge=0.0)] = 0
-    num_scorers: PositiveInt = 1
-    cpus_per_scorer: PositiveFloat = 0.5
-    gpus_per_scorer: Annotated[float, Field(ge=0.0)] = 0
-    generator_labels: dict[str, str] = Field(
-        {}, description="labels of the nodes that generators run on, such as {gpu-type: l4}"
-    )
-    scorer_labels: dict[str, str] = Field({}, description="likewise, of scorers")
-    tuner_labels: dict[str, str] = Field({}, description="likewise, of tuning's workers")
-    student_labels: dict[str, str] = Field(
-        {}, description="likewise, of the workers that finetune students"
-    )
-    dollars_per_head_hour: Price = Field(
-        None, description="price of the head, or of the one machine without GPUs; none: not counted"
-    )
-    dollars_per_gpu_hour: Price = Field(
-        None, description="price of a node with GPUs, divided by its GPUs; none: not counted"
-    )
-    dollars_per_cpu_hour: Price = Field(
-        None, description="price of a node without GPUs, divided by its CPUs; none: not counted"
-    )
-    s3_endpoint_url: str | None = Field(
-        None, description="for MinIO, Ceph, R2; none uses the AWS setting"
-    )
-    s3_timeout_seconds: PositiveFloat = Field(
-        60.0, description="silence after which a request to S3 is sent again"
-    )
-    s3_sse: Literal["none", "AES256", "aws:kms"] = Field(
-        "none", description="server-side encryption asked for with every write to S3"
-    )
-    s3_sse_kms_key_id: str | None = Field(
-        None, description="of aws:kms; none uses the account's default key"
-    )
-
-    @model_validator(mode="after")
-    def _check_encryption(self) -> ClusterConfig:
-        if self.s3_sse_kms_key_id is not None and self.s3_sse != "aws:kms":
-            raise ValueError(
-                f"cluster.s3_sse_kms_key_id is set, but cluster.s3_sse is {self.s3_sse}; a key of "
-                "KMS needs s3_sse: aws:kms."
-            )
-        return self

@@ -9,9 +9,17 @@ from typing import TYPE_CHECKING
 from msp.config import RunConfig
 from msp.denoise.contamination import EvaluationTexts, read_evaluation_texts
 from msp.denoise.relabel import Relabeller, Relabelling, check_relabel
-from msp.denoise.scorer import TargetOf, UnitScorer, labels_as_target
+from msp.denoise.scorer import (
+    UNANSWERED,
+    UNPLACED_VALUE,
+    TargetOf,
+    UnitScorer,
+    labels_as_target,
+)
 from msp.denoise.unasked import LabelledWords
-from msp.tasks.base import TaskData
+from msp.records import Constraint
+from msp.tasks.answers import final_number, named_tests, split_answer
+from msp.tasks.base import WRITTEN, Kind, TaskData
 from msp.tasks.placing import target_of
 
 if TYPE_CHECKING:
@@ -44,6 +52,7 @@ def make_scorer(
         target_of=_target_of(task),
         labelled_words=LabelledWords(s.target or "" for s in task.seeds) if labels_words else None,
         relabelling=_relabelling(config, task, encoder),
+        untargeted=UNANSWERED if task.kind in WRITTEN else UNPLACED_VALUE,
     )
 
 
@@ -120,9 +129,21 @@ def _learned_judges(
 
 
 def _target_of(task: TaskData) -> TargetOf:
+    if task.kind in WRITTEN:
+        return partial(_written_answer, kind=task.kind)
     if task.kind in ("tagging", "parse"):
         return partial(target_of, kind=task.kind, labels=task.tags)
     return labels_as_target
+
+
+def _written_answer(constraint: Constraint, text: str, *, kind: Kind) -> str | None:
+    """Return the answer that a text holds; None where it has none of its kind."""
+    found = split_answer(text)
+    if found is None:
+        return None
+    question, answer = found
+    is_whole = final_number(answer) is not None if kind == "number" else bool(named_tests(question))
+    return answer if is_whole else None
 
 
 def evaluation_texts(config: RunConfig, task: TaskData) -> EvaluationTexts:

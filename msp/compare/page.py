@@ -22,6 +22,7 @@ from msp.compare.plots import forests
 from msp.compare.results import CellResult
 from msp.compare.statistics import MAX_EXACT_PAIRS, NUM_SAMPLED
 from msp.compare.table import Column, Table, make_tables
+from msp.compare.texts import FIGURES, growth, text_rows
 from msp.report.build import policy_hash, template_environment
 from msp.report.wording import count, redact
 from msp.storage import layout
@@ -48,6 +49,8 @@ def build_json(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table
         "ablated": grid.config.ablated,
         "arms": [{**asdict(arm), "overrides": _plain(arm)} for arm in grid.arms],
         "tables": [_table(table) for table in tables],
+        "texts": [asdict(row) for row in text_rows(grid, results)],
+        "growth": asdict(grown) if (grown := growth(grid, results)) else None,
         "cells": [
             {**asdict(r), "report": f"{r.key}/{layout.REPORT_HTML}" if r.state == "done" else None}
             for r in results
@@ -121,6 +124,9 @@ def _view(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table]) ->
         "ablated": grid.config.ablated,
         "has_label_texts": any(column.label_texts for column in table.columns),
         "further": tables[1:],
+        "figures": FIGURES,
+        "texts": text_rows(grid, results),
+        "growth": growth(grid, results),
         "num_test_of": {column.name: _num_test(column, results) for column in table.columns},
         "cell_of": {(r.task, r.arm, r.seed): r for r in results},
         "seeds": grid.config.seeds,

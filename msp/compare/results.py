@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -35,6 +35,9 @@ class CellResult:
         augmented: likewise; or, of a method that generates nothing, of the LM that answers itself.
         notes: what its run says of its data: a test set that overlaps the seeds, say.
         num_test: test examples.
+        texts: figures of its synthetic examples, by name; those that were not had are left out.
+        sizes: number of synthetic examples (``student.sizes``) -> the first headline metric of
+            the student of so many.
     """
 
     task: str
@@ -49,6 +52,8 @@ class CellResult:
     augmented: Mapping[str, Score] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     num_test: int | None = None
+    texts: Mapping[str, float] = field(default_factory=dict)
+    sizes: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -108,4 +113,37 @@ def result_of(cell: Cell, figures: Mapping[str, Any]) -> CellResult:
         augmented=students[rival(student)],
         notes=tuple(str(note) for note in task.get("notes") or ()),
         num_test=task.get("num_test"),
+        texts=_texts(figures),
+        sizes=_sizes(student),
     )
+
+
+# What a comparison calls a figure -> where metrics.json has it.
+_TEXTS = {
+    "num_synthetic": ("student", "augmented", "num_synthetic"),
+    "mauve": ("quality", "mauve"),
+    "distinct_2": ("diversity", "synthetic", "matched_distinct_2"),
+    "nearest_seed": ("quality", "memorisation", "nearest_seed_similarity"),
+    "near_copies": ("quality", "memorisation", "near_seed_share"),
+    "correctness": ("quality", "correctness", "attribute_f1"),
+}
+
+
+def _texts(figures: Mapping[str, Any]) -> dict[str, float]:
+    found = {name: number(_nested(figures, keys)) for name, keys in _TEXTS.items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _nested(tree: Any, keys: Sequence[str]) -> Any:
+    for key in keys:
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+    return tree
+
+
+def _sizes(student: Mapping[str, Any]) -> dict[int, float]:
+    name = headline(student)[0]
+    found = {
+        row["num_synthetic"]: number(_nested(row, (name, "mean")))
+        for row in student.get("sizes") or ()
+    }
+    return {size: value for size, value in found.items() if value is not None}

@@ -17,6 +17,7 @@ _ADVICE = {
     "rejected_by_reviewer": "raise generate.temperature, so that other texts come",
     "duplicate_in_unit": "raise generate.temperature or lower generate.num_candidates_per_unit",
     "unplaced_value": "lower generate.temperature or name a larger model.name",
+    "unanswered": "tune longer (tune.num_epochs) or name a larger model.name",
     "missing_value": "set denoise.require_values to false or name a larger model.name",
     OFF_TOPIC: "lower generate.temperature",
 }

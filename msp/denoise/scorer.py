@@ -50,6 +50,8 @@ class Labeller(Protocol):
 
 # The asked values are there, but not where a target can name them: two in one place.
 UNPLACED_VALUE = "unplaced_value"
+# A question without an answer that could be right, where answers are written out.
+UNANSWERED = "unanswered"
 
 # A value that nobody asked for, which the target would call no value.
 UNASKED_VALUE = "unasked_value"
@@ -102,6 +104,7 @@ class UnitScorer:
         target_of: what the student learns from a text, or None where it cannot be labelled.
         labelled_words: of the seed examples, where words are what is labelled.
         relabelling: gives what could be kept a class of the frozen LM's choice.
+        untargeted: why a text goes that cannot be labelled.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class UnitScorer:
         target_of: TargetOf = labels_as_target,
         labelled_words: LabelledWords | None = None,
         relabelling: Relabelling | None = None,
+        untargeted: str = UNPLACED_VALUE,
     ) -> None:
         assert labeller is not None or not config.disagreement_weight
         assert encoder is not None or not config.needs_encoder
@@ -125,6 +129,7 @@ class UnitScorer:
         self._target_of = target_of
         self._labelled_words = labelled_words
         self._relabelling = relabelling
+        self._untargeted = untargeted
         self._config = config
         self._encoder = encoder
         self._seeds = tuple(seeds)
@@ -176,7 +181,7 @@ class UnitScorer:
     def _later_reason(self, made: Generated, target: str | None) -> str | None:
         limit = self._config.max_surprise
         if target is None:
-            return UNPLACED_VALUE
+            return self._untargeted
         if self._labelled_words is not None and self._labelled_words.unasked(target):
             return UNASKED_VALUE
         return UNLIKELY if limit is not None and surprise(made) > limit else None

@@ -114,7 +114,9 @@ def _part_of(config: RunConfig, output_uri: str) -> RunConfig:
             "output_uri": output_uri,
             "tune": config.tune.model_copy(update={"num_epochs": epochs, "patience": epochs + 1}),
             "generate": config.generate.model_copy(update={"units_per_shard": shard}),
-            "student": config.student.model_copy(update={"num_seeds": 1, "num_steps": steps}),
+            "student": config.student.model_copy(
+                update={"num_seeds": 1, "num_steps": steps, "sizes": []}
+            ),
             "cluster": config.cluster.model_copy(update=one),
         }
     )

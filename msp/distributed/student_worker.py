@@ -12,10 +12,10 @@ import ray.train
 import ray.train.torch
 
 from msp.config import StudentConfig
-from msp.storage.layout import Arm
 from msp.storage.store import ObjectStore
+from msp.students.arms import SetName
 from msp.students.examples import TrainingSet
-from msp.students.kinds import Features, Learner
+from msp.students.kinds import Features, HeadLearner
 from msp.students.training import Evaluation, Training, commit_training, finished_scores
 
 _NUM_CPUS = 1
@@ -33,7 +33,7 @@ class StudentWork:
         config: the student section.
         store: where scores are committed.
         trainings: in the order in which they are done.
-        training_sets: arm -> what it learns from.
+        training_sets: what is learned from; see ``Training.learns``.
         evaluation: what students are scored on.
         labels: of the nodes that finetune; empty for any.
     """
@@ -41,12 +41,14 @@ class StudentWork:
     config: StudentConfig
     store: ObjectStore
     trainings: tuple[Training, ...]
-    training_sets: Mapping[Arm, TrainingSet]
+    training_sets: Mapping[SetName, TrainingSet]
     evaluation: Evaluation
     labels: dict[str, str] = field(default_factory=dict)
 
 
-def embed_texts(config: StudentConfig, learner: Learner, texts: Sequence[str]) -> dict[str, Any]:
+def embed_texts(
+    config: StudentConfig, learner: HeadLearner, texts: Sequence[str]
+) -> dict[str, Any]:
     """Return text -> features, each text encoded once, in Ray tasks that are retried if killed."""
     unique = list(dict.fromkeys(texts))
     embed = ray.remote(_embed).options(**TASK_OPTIONS, num_gpus=min(1, config.gpus_per_worker))
@@ -55,7 +57,7 @@ def embed_texts(config: StudentConfig, learner: Learner, texts: Sequence[str]) -
     return dict(zip(unique, (vector for part in parts for vector in part), strict=True))
 
 
-def _embed(config: StudentConfig, learner: Learner, texts: list[str]) -> Features:
+def _embed(config: StudentConfig, learner: HeadLearner, texts: list[str]) -> Features:
     from msp.models.encoder import load_encoder
 
     _set_threads()
@@ -83,6 +85,7 @@ def train_and_commit_head(
     training_set, features = learned_from
     evaluation, dev, test = scored_on
     learner = evaluation.learner
+    assert isinstance(learner, HeadLearner)
     head = learner.train_head(config, training_set, features, seed=training.seed)
     answers = (
         learner.answers(head, evaluation.dev, dev),
@@ -114,27 +117,26 @@ def finetune_loop(work_by_name: dict[str, Any]) -> None:
 
 
 def _finetune(work: StudentWork, training: Training) -> None:
-    from msp.models.encoder import load_encoder
     from msp.students.finetune import Workers
 
     context = ray.train.get_context()
-    encoder = load_encoder(work.config.encoder, device=_device(work.config))
     workers = Workers(context.get_world_rank(), context.get_world_size(), _average_gradients)
-    learner, learned_from = work.evaluation.learner, work.training_sets[training.arm]
+    learner, learned_from = work.evaluation.learner, work.training_sets[training.learns]
+    body = learner.load(work.config, device=_device(work.config))
     student = learner.finetune(
-        work.config, learned_from, encoder, seed=training.seed, workers=workers
+        work.config, learned_from, body.model, seed=training.seed, workers=workers
     )
     if workers.rank:
         return
     splits = (work.evaluation.dev, work.evaluation.test)
-    dev, test = (learner.answers(student, split, encoder) for split in splits)
+    dev, test = (learner.answers(student, split, body.model) for split in splits)
     commit_training(
         work.store,
         training,
         student,
         answers=(dev, test),
         evaluation=work.evaluation,
-        described_as=("finetune", work.config.encoder, encoder.dimension),
+        described_as=("finetune", body.name, body.dimension),
     )
 
 

@@ -32,12 +32,12 @@ from msp.records import Example
 from msp.storage import layout
 from msp.storage.damage import read_json
 from msp.storage.store import ObjectStore
-from msp.students.examples import TrainingSet, labelled_texts, training_set_of
-from msp.students.kinds import make_learner
-from msp.students.label_texts import label_texts
+from msp.students.arms import SetName, of_size, training_sets
+from msp.students.examples import TrainingSet, labelled_texts
+from msp.students.kinds import HeadLearner, make_learner
 from msp.students.score import summarise
 from msp.students.training import Evaluation, Training, finished_scores
-from msp.tasks.base import TaskData
+from msp.tasks.base import WRITTEN, TaskData
 from msp.tasks.metrics import HEADLINE
 
 _POLL_SECONDS = 1.0
@@ -68,25 +68,18 @@ def train_students(
         ``before_relabel``, each as
         :func:`msp.students.score.summarise` returns it with ``num_seed_examples`` and
         ``num_synthetic``; ``seeds`` of the trainings; the names of the ``headline`` metrics;
-        ``wall_seconds`` over all starts.
+        ``wall_seconds`` over all starts; and, of ``student.sizes``, ``sizes``: for each that the
+        run reaches ``num_synthetic`` and the headline metrics of the student of so many.
 
     Raises:
         CheckpointError: the student's encoder is not there.
         TaskDataError: an example carries a label that the ontology does not know.
     """
     labels = [attribute.name for attribute in task.ontology.attributes]
-    texts = label_texts(task.ontology, task.kind) if config.student.label_text_weight else ()
-    sets = {
-        arm: training_set_of(
-            task,
-            examples,
-            config=config.student,
-            seed=config.seed,
-            label_texts=() if arm == "seed_only" else texts,
-        )
-        for arm, examples in _examples_by_arm(synthetic, before_relabel, bool(texts)).items()
-    }
-    dev, test = (labelled_texts(split, labels, task.kind) for split in (task.dev, task.test))
+    sets = training_sets(config, task, synthetic, before_relabel)
+    # Of written answers nothing is chosen on dev, and writing them takes long.
+    dev = labelled_texts(() if task.kind in WRITTEN else task.dev, labels, task.kind)
+    test = labelled_texts(task.test, labels, task.kind)
     evaluation = Evaluation(dev, test, make_learner(task, config.task.metrics))
     trainings = _plan(config, sets)
     missing = [t for t in trainings if finished_scores(store, t) is None]
@@ -102,50 +95,41 @@ def train_students(
             state["seconds_per_training"] = seconds
     scores = _scores(store, trainings, sets, len(task.seeds))
     headline = list(HEADLINE[task.kind])
+    sizes = [size for size in sorted({*config.student.sizes}) if of_size(size) in sets]
+    if sizes:
+        scores["sizes"] = [_of_size(store, trainings, size, headline) for size in sizes]
     return {**scores, "headline": headline, "wall_seconds": _wall_seconds(store)}
 
 
-def _examples_by_arm(
-    synthetic: Callable[[], Iterable[Example]] | None,
-    before_relabel: Callable[[], Iterable[Example]] | None,
-    has_label_texts: bool,
-) -> dict[layout.Arm, Iterable[Example]]:
-    arms: dict[layout.Arm, Iterable[Example]] = {"seed_only": ()}
-    if has_label_texts:
-        arms["label_texts"] = ()
-    if synthetic is not None:
-        arms["augmented"] = synthetic()
-    if before_relabel is not None:
-        arms["before_relabel"] = before_relabel()
-    return arms
-
-
-def _plan(config: RunConfig, sets: Mapping[layout.Arm, TrainingSet]) -> list[Training]:
-    hashes = {arm: found.content_hash for arm, found in sets.items()}
+def _plan(config: RunConfig, sets: Mapping[SetName, TrainingSet]) -> list[Training]:
+    hashes = {name: found.content_hash for name, found in sets.items()}
     return [
-        Training(arm, config.seed + k, hashes[arm], is_saved=k == 0)
+        Training(name.arm, config.seed + k, hashes[name], k == 0 and not name.part, name.part)
         for k in range(config.student.num_seeds)
-        for arm in sets
+        for name in sets
     ]
 
 
 def _train_heads(work: StudentWork) -> float:
     """Return the mean seconds of one training."""
-    evaluation = work.evaluation
-    inputs_of = evaluation.learner.inputs
+    evaluation, learner = work.evaluation, work.evaluation.learner
+    assert isinstance(learner, HeadLearner)
+    inputs_of = learner.inputs
     splits = [*work.training_sets.values(), evaluation.dev, evaluation.test]
     texts = [text for split in splits for text in inputs_of(split)]
-    features = embed_texts(work.config, evaluation.learner, texts)
+    features = embed_texts(work.config, learner, texts)
     learned_from = {
-        arm: ray.put((found, gather(features, inputs_of(found))))
-        for arm, found in work.training_sets.items()
+        name: ray.put((found, gather(features, inputs_of(found))))
+        for name, found in work.training_sets.items()
     }
     dev, test = (gather(features, inputs_of(split)) for split in (evaluation.dev, evaluation.test))
     scored_on = ray.put((evaluation, dev, test))
     train = ray.remote(train_and_commit_head).options(**TASK_OPTIONS)
     seconds: list[float] = ray.get(
         [
-            train.remote(work.config, work.store, training, learned_from[training.arm], scored_on)
+            train.remote(
+                work.config, work.store, training, learned_from[training.learns], scored_on
+            )
             for training in work.trainings
         ]
     )
@@ -165,18 +149,30 @@ def _finetune(work: StudentWork) -> float:
 def _scores(
     store: ObjectStore,
     trainings: Sequence[Training],
-    sets: Mapping[layout.Arm, TrainingSet],
+    sets: Mapping[SetName, TrainingSet],
     num_seed_examples: int,
 ) -> dict[str, Any]:
     arms: dict[str, Any] = {}
-    for arm in sets:
-        found = [finished_scores(store, t) for t in trainings if t.arm == arm]
-        arms[arm] = {
-            **summarise([scores for scores in found if scores is not None]),
+    for name in (name for name in sets if not name.part):
+        arms[name.arm] = {
+            **_summary(store, trainings, name),
             "num_seed_examples": num_seed_examples,
-            "num_synthetic": sets[arm].num_synthetic,
+            "num_synthetic": sets[name].num_synthetic,
         }
     return {**arms, "seeds": sorted({t.seed for t in trainings})}
+
+
+def _of_size(
+    store: ObjectStore, trainings: Sequence[Training], size: int, headline: Sequence[str]
+) -> dict[str, Any]:
+    """Return the headline figures of the students of so many synthetic examples."""
+    figures = _summary(store, trainings, of_size(size))
+    return {"num_synthetic": size, **{name: figures[name] for name in headline}}
+
+
+def _summary(store: ObjectStore, trainings: Sequence[Training], name: SetName) -> dict[str, Any]:
+    found = [finished_scores(store, training) for training in trainings if training.learns == name]
+    return summarise([scores for scores in found if scores is not None])
 
 
 @contextmanager

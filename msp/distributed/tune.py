@@ -142,7 +142,9 @@ def _best_prompts(
         from msp.prompts.initialisers import initial_prompts
 
         lm = load_frozen_lm(tuning_model(config))
-        return initial_prompts(lm, task.ontology, config.prompts, seed=config.seed)
+        return initial_prompts(
+            lm, task.ontology, config.prompts, seed=config.seed, examples=task.seeds
+        )
     if not state.best_epoch:
         drop_state(store)
         raise MSPError(

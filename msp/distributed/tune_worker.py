@@ -56,7 +56,13 @@ class Tuner:
         self._encoder = ExampleEncoder(
             files, job.config.prompts, ontology, job.task.labelled, job.config.seed
         )
-        self._soft = initial_prompts(self._lm, ontology, job.config.prompts, seed=job.config.seed)
+        self._soft = initial_prompts(
+            self._lm,
+            ontology,
+            job.config.prompts,
+            seed=job.config.seed,
+            examples=job.task.seeds,
+        )
         self._state = load_state(job.store)
         self._dev = self._encoder.encode(job.task.dev, epoch=0)
         examples = (*job.task.labelled, *job.task.dev)

@@ -48,7 +48,7 @@ class Predictor:
     Args:
         lm: the LM.
         fit: how it learns.
-        sampling: of its lines; the likeliest token each time.
+        sampling: how long its lines may be, and how many are written at once.
         instruction: the soft prompt before every text; None where the LM itself learns.
     """
 
@@ -59,22 +59,11 @@ class Predictor:
 
     def lines(self, texts: Sequence[str], domains: Sequence[str]) -> list[str]:
         """Return the line that the LM writes for each text; none where a text is too long."""
-        from msp.engines.base import Request
-        from msp.engines.hf import HFEngine
+        from msp.engines.lines import likeliest_lines
 
         soft = None if self.instruction is None else self.instruction.instruction.detach()
-        engine = HFEngine(self.lm)
-        after = 0 if self.lm.is_encoder_decoder else self.sampling.max_new_tokens
-        requests = [
-            Request(i, question(text, domain), soft, num_candidates=1, random_seed=0)
-            for i, (text, domain) in enumerate(zip(texts, domains, strict=True))
-        ]
-        room = self.lm.max_positions - after
-        fitting = [r for r in requests if engine.num_prompt_tokens(r) <= room]
-        lines = [""] * len(texts)
-        for request, written in zip(fitting, engine.generate(fitting, self.sampling), strict=True):
-            lines[request.unit_id] = written[0].text
-        return lines
+        contexts = list(map(question, texts, domains))
+        return likeliest_lines(self.lm, contexts, self.sampling, soft=soft)
 
 
 def question(text: str, domain: str) -> str:
@@ -89,7 +78,6 @@ def open_predictor(opening: Opening) -> Predictor:
     Raises:
         TaskDataError: an example does not fit the LM's context.
     """
-    from msp.engines.sampling import GREEDY_TEMPERATURE
     from msp.methods.lm_fit import (
         LMFit,
         changed_weights,
@@ -112,13 +100,9 @@ def open_predictor(opening: Opening) -> Predictor:
         num_attributes=0,
         pad_id=int(lm.tokenizer.pad_token_id or 0),
     )
-    changes = {
-        "temperature": GREEDY_TEMPERATURE,
-        "repetition_penalty": 1.0,
-        # No answer is much longer than the longest that was ever seen.
-        "max_new_tokens": 2 * max(len(example.target) for example in learned),
-    }
-    return Predictor(lm, fit, config.generate.model_copy(update=changes), instruction)
+    # No answer is much longer than the longest that was ever seen.
+    longest = {"max_new_tokens": 2 * max(len(example.target) for example in learned)}
+    return Predictor(lm, fit, config.generate.model_copy(update=longest), instruction)
 
 
 def open_direct_fit(opening: Opening) -> LMFit:

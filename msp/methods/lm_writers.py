@@ -163,6 +163,8 @@ def _prompts(opening: Opening, lm: FrozenLM) -> SoftPrompts:
     from msp.prompts.initialisers import initial_prompts
 
     if opening.untuned and not opening.store.exists(layout.PROMPTS_JSON):
-        config = opening.config
-        return initial_prompts(lm, opening.task.ontology, config.prompts, seed=config.seed)
+        config, task = opening.config, opening.task
+        return initial_prompts(
+            lm, task.ontology, config.prompts, seed=config.seed, examples=task.seeds
+        )
     return load_prompts(opening.store, lm)

@@ -7,6 +7,8 @@ the context (MSP, arXiv 2303.01580, section 3.2 and its released settings).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from msp.config import RunConfig
 from msp.errors import ConstraintError, did_you_mean
 from msp.methods.base import candidate_stream, unit_rng
@@ -15,7 +17,7 @@ from msp.methods.fillings import Fillings
 from msp.prompts.exemplars import ExemplarPools
 from msp.prompts.text import constraint_of
 from msp.records import Constraint, Example, Unit
-from msp.tasks.base import TaskData
+from msp.tasks.base import WRITTEN, TaskData
 
 # Draws before a unit settles for a combination that a seed example has; in a task where
 # every pair occurs there may be no other.
@@ -103,6 +105,9 @@ class UnitMaker:
         self._ontology = task.ontology
         self._pools = ExemplarPools(task.seeds, config.prompts.exemplar_pool_size)
         self._fillings = Fillings(task)
+        # Without a text after the soft prompt nobody can ask for strings; only where they are
+        # what is labelled must they be there all the same.
+        self._asks_values = config.prompts.has_attributes or task.kind in ("tagging", "parse")
         self.seed = config.seed
 
     def seen(self, source: Example, unit_id: int, *, round: int, turn: int = 0) -> Unit:
@@ -112,7 +117,10 @@ class UnitMaker:
         stand over words.
         """
         if self._rewrites:
-            return self._unit(unit_id, constraint_of(source), (source,), round)
+            asked = constraint_of(source)
+            if not self._asks_values:
+                asked = replace(asked, values={})
+            return self._unit(unit_id, asked, (source,), round)
         num_others = max(self._config.prompts.num_exemplars - 1, 0)
         rng = unit_rng("exemplars", self.seed, unit_id)
         others = self._pools.draw(source, num_others, rng=rng)
@@ -157,13 +165,15 @@ class UnitMaker:
 def sources(config: RunConfig, task: TaskData) -> tuple[Example, ...]:
     """Return the seed examples that units are made of: those that carry what is asked for.
 
-    In a task that tags, that is a string for a tag.
+    In a task that tags, that is a string for a tag; where answers are written out, all are.
 
     Raises:
         ConstraintError: as :class:`MSPPlan`.
     """
     asked = config.generate.attributes
     carriers = [example for example in task.seeds if example.attributes or example.values]
+    if task.kind in WRITTEN:
+        carriers = list(task.seeds)  # there is nothing to carry
     if task.tags:
         # What has no string to ask for gives texts in which every word is outside: slots that
         # the LM writes unasked would be learned as none.

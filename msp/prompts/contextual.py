@@ -49,8 +49,10 @@ class Contextual(nn.Module, ABC):
 
     def forward(self, vectors: Tensor) -> Tensor:
         """Return one prompt [P, H] for each unit-length vector: [B, D] -> [B, P, H]."""
-        # With length 1 a vector's numbers are tiny beside the weights that they meet.
-        prompts: Tensor = self.prompts(vectors * math.sqrt(self.sizes.vector_size))
+        # With length 1 a vector's numbers are tiny beside the weights that they meet. These are
+        # bfloat16 where DeepSpeed tunes in it.
+        scaled = vectors * math.sqrt(self.sizes.vector_size)
+        prompts: Tensor = self.prompts(scaled.to(next(self.parameters()).dtype))
         return prompts
 
     @abstractmethod

@@ -7,6 +7,7 @@ and rows that mean something beat random ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -14,9 +15,11 @@ from torch import Tensor
 from msp.config import PromptsConfig
 from msp.models.encoder import vector_size
 from msp.models.frozen_lm import FrozenLM
+from msp.models.lm_files import LMFiles
 from msp.prompts.contextual import Contextual, ContextualSizes, find_form
 from msp.prompts.soft import SoftPrompts
-from msp.prompts.text import instruction_text
+from msp.prompts.text import instruction_text, render_context
+from msp.records import Constraint, Example
 from msp.tasks.ontology import Ontology
 
 Initialiser = Callable[[Tensor, Sequence[int], Sequence[int], int, torch.Generator], Tensor]
@@ -106,7 +109,12 @@ INITIALISERS: dict[str, Initialiser] = {
 
 @torch.no_grad()
 def initial_prompts(
-    lm: FrozenLM, ontology: Ontology, config: PromptsConfig, *, seed: int
+    lm: FrozenLM,
+    ontology: Ontology,
+    config: PromptsConfig,
+    *,
+    seed: int,
+    examples: Sequence[Example] = (),
 ) -> SoftPrompts:
     """Return the prompts that tuning starts from, on the CPU in float32.
 
@@ -115,6 +123,8 @@ def initial_prompts(
         ontology: one attribute prompt for each of its attributes and slots.
         config: lengths, initialiser, mixture and form.
         seed: the only source of chance.
+        examples: what a prompt starts as that is driven by an example alone; without any, it
+            starts as vocabulary rows.
 
     Raises:
         CheckpointError: the encoder of a contextual prompt is not there.
@@ -124,7 +134,10 @@ def initial_prompts(
     embeddings = lm.embedding(rows).cpu()
     contextual = None
     if config.has_contextual:
-        contextual = _initial_contextual(embeddings, lm.files.real_rows, config, generator)
+        starts = _Starts(lm.files, embeddings, config, generator)
+        # What text follows is shown examples already.
+        shown = () if config.has_attributes or config.init != "description" else examples
+        contextual = _initial_contextual(starts, shown)
     if not config.has_attributes:
         none = torch.zeros(0, embeddings.shape[1])
         no_attributes = none.expand(len(ontology.all), 0, -1)
@@ -147,21 +160,61 @@ def initial_prompts(
     )
 
 
-def _initial_contextual(
-    embeddings: Tensor,
-    real_rows: Sequence[int],
-    config: PromptsConfig,
-    generator: torch.Generator,
-) -> Contextual:
-    """Return what starts as vocabulary rows, or as noise, whatever the example."""
-    start = from_noise if config.init == "noise" else from_vocabulary
-    length, num_bases = config.contextual_length, config.contextual_bases
-    rows = start(embeddings, (), real_rows, length * num_bases, generator)
+@dataclass(frozen=True)
+class _Starts:
+    """What contextual prompts can start as.
+
+    Args:
+        files: the LM's tokenizer.
+        embeddings: [V, H].
+        config: sizes and initialiser.
+        generator: the only source of chance.
+    """
+
+    files: LMFiles
+    embeddings: Tensor
+    config: PromptsConfig
+    generator: torch.Generator
+
+    def one(self, examples: Sequence[Example]) -> Tensor:
+        """Return [P, H]: rows that are drawn, and after them a list of examples that fit."""
+        config, files = self.config, self.files
+        draw = from_noise if config.init == "noise" else from_vocabulary
+        length = config.contextual_length
+        rows = draw(self.embeddings, (), files.real_rows, length, self.generator)
+        listed = self._listed(examples)
+        if listed:
+            rows[-len(listed) :] = self.embeddings[torch.tensor(listed)].float()
+        return rows
+
+    def _listed(self, examples: Sequence[Example]) -> list[int]:
+        """Return the tokens of as many examples as fit, in lines like those the LM is shown.
+
+        The last line is open, so the untuned LM goes on with one more such example.
+        """
+        listed: list[int] = []
+        order = torch.randperm(len(examples), generator=self.generator).tolist()
+        shown: list[Example] = []
+        for place in order:
+            bare = replace(examples[place], attributes=(), values={})
+            asked = Constraint((), {}, bare.domain)
+            text = render_context(asked, [*shown, bare], Ontology(()), attributes_in_text=False)
+            ids = self.files.text_ids([text])[0]
+            if len(ids) <= self.config.contextual_length:
+                shown.append(bare)
+                listed = ids
+        return listed
+
+
+def _initial_contextual(starts: _Starts, examples: Sequence[Example]) -> Contextual:
+    """Return what starts the same whatever the example."""
+    config = starts.config
+    bases = torch.stack([starts.one(examples) for _ in range(config.contextual_bases)])
     sizes = ContextualSizes(
         vector_size=vector_size(config.contextual_encoder),
-        length=length,
-        hidden_size=embeddings.shape[1],
-        num_bases=num_bases,
+        length=config.contextual_length,
+        hidden_size=bases.shape[-1],
+        num_bases=config.contextual_bases,
         width=config.contextual_width,
     )
-    return find_form(config.contextual_form)(sizes, rows.view(num_bases, length, -1))
+    return find_form(config.contextual_form)(sizes, bases)

@@ -95,6 +95,7 @@ def _view(inputs: ReportInputs, summary: RunSummary) -> dict[str, Any]:
         "headline": scores.compare_headline(student),
         "others": scores.compare_others(student),
         "per_attribute": scores.compare_attributes(student),
+        "growth": scores.growth(student),
         "rival": scores.rival(student),
         "student_seeds": inputs.metric("student", "seeds"),
         "words": words,

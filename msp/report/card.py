@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from msp import __version__
+from msp.config_sections import WRITTEN_TASKS
 from msp.metrics.collect import RunSummary
 from msp.records import SYNTHETIC_SCHEMA
 from msp.report import wording
@@ -72,6 +73,7 @@ def write_card(inputs: ReportInputs, summary: RunSummary) -> str:
         summary=summary,
         num_seeds=len(inputs.seeds),
         domain=inputs.metric("task", "domain") or "",
+        written_tasks=WRITTEN_TASKS,
         setting=lambda *keys: wording.redact(inputs.setting(*keys)),
         settings=_code_lines(inputs.setting("denoise")),
         balance=balance_rows(inputs, summary),

@@ -21,6 +21,8 @@ TITLES = {
     "entity_macro_f1": "Entity macro-F1",
     "intent_accuracy": "Intent accuracy",
     "slot_f1": "Slot F1",
+    "final_answer_match": "Final-answer match",
+    "pass_at_1": "pass@1",
 }
 # Students that part of what augmented learned has taught: the seed examples and what labels say
 # of themselves; and, of runs that relabel, the synthetic examples as they were asked for.
@@ -98,6 +100,27 @@ def headline(student: Any) -> Sequence[str]:
 def title(name: str) -> str:
     """Return a metric's name as a person writes it."""
     return TITLES.get(name, name.replace("_", " ").capitalize())
+
+
+def growth(student: Any) -> list[tuple[int, Score]]:
+    """Return the first headline metric by the number of synthetic examples, from none to all.
+
+    Empty where ``student.sizes`` asked for no number between.
+    """
+    sizes = student.get("sizes") if isinstance(student, Mapping) else None
+    if not isinstance(sizes, list) or not sizes:
+        return []
+    name = headline(student)[0]
+    whole = number(_arm(student, "augmented").get("num_synthetic"))
+    return [
+        (0, _score(student, "seed_only", name)),
+        *(
+            (row["num_synthetic"], Score(number(found.get("mean")), number(found.get("std"))))
+            for row in sizes
+            if isinstance(row, Mapping) and isinstance(found := row.get(name), Mapping)
+        ),
+        (int(whole or 0), _score(student, "augmented", name)),
+    ]
 
 
 def compare_others(student: Any) -> list[Comparison]:

@@ -25,6 +25,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "Value without a place",
         "The asked values are not in the text, or share a word, so they cannot be labelled.",
     ),
+    "unanswered": (
+        "No answer",
+        "The question has no answer in the task's form: a final number, or tests and a program.",
+    ),
     "unasked_value": (
         "Value nobody asked for",
         "A word that the seed examples mostly label stands outside the asked values.",

@@ -8,7 +8,8 @@ from typing import Any
 
 from msp.errors import TaskDataError
 from msp.records import Constraint, Example
-from msp.tasks.base import TaskData
+from msp.tasks.answers import ANSWER, split_answer
+from msp.tasks.base import WRITTEN, TaskData
 from msp.tasks.placing import target_of
 from msp.tasks.reading import checked_text, shown
 
@@ -86,7 +87,12 @@ def corrected_example(
     found = _values(values, text, task)
     if task.kind == "single_label" and len(labels) != 1:
         raise TaskDataError(f"{len(labels)} labels are chosen; this task gives a text exactly one.")
-    if not labels and not found and not task.tags:
+    if task.kind in WRITTEN:
+        if split_answer(text) is None:
+            raise TaskDataError(
+                f"the text has no{ANSWER}with words on both sides; write a question and its answer."
+            )
+    elif not labels and not found and not task.tags:
         raise TaskDataError("no label is chosen; choose one or more, or reject the candidate.")
     example = Example(str(candidate.candidate_id), text, labels, found, candidate.domain)
     if task.kind not in ("tagging", "parse"):

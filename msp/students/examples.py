@@ -8,6 +8,7 @@ then counts half. Both arms draw by the same random stream.
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ import numpy.typing as npt
 from msp.config import StudentConfig
 from msp.errors import TaskDataError, did_you_mean
 from msp.records import Example
-from msp.tasks.base import Kind, TaskData
+from msp.tasks.answers import question_of
+from msp.tasks.base import WRITTEN, Kind, TaskData
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -29,9 +31,10 @@ class LabelledTexts:
     """Texts and their labels.
 
     Args:
-        texts: N of them.
+        texts: N of them; questions, where answers are written out.
         gold: [N, A], true where text n carries label a.
-        targets: where labels stand in each text, in brackets; empty in tasks without words.
+        targets: where labels stand in each text, in brackets, or each question's answer, where
+            answers are written out; else empty.
         is_single: whether each text has exactly one label.
     """
 
@@ -82,11 +85,12 @@ def labelled_texts(
                     f"that the student learns{near or '.'}"
                 )
             gold[row, columns[name]] = True
-    has_words = kind in ("tagging", "parse")
+    has_targets = kind in ("tagging", "parse", *WRITTEN)
+    texts = (example.text for example in examples)
     return LabelledTexts(
-        texts=tuple(example.text for example in examples),
+        texts=tuple(map(question_of, texts)) if kind in WRITTEN else tuple(texts),
         gold=gold,
-        targets=tuple(example.target or "" for example in examples) if has_words else (),
+        targets=tuple(example.target or "" for example in examples) if has_targets else (),
         is_single=kind == "single_label",
     )
 
@@ -176,6 +180,27 @@ def draw_batches(training: TrainingSet, config: StudentConfig, seed: int) -> npt
     size = (config.num_steps, config.batch_size)
     rows: npt.NDArray[np.int64] = np.random.default_rng(seed).choice(len(shares), size, p=shares)
     return rows
+
+
+def nested_subsets(
+    examples: Iterable[Example], sizes: Sequence[int], *, seed: int
+) -> dict[int, list[Example]]:
+    """Return size -> so many of the examples, each set within the next, as uniform draws.
+
+    An example's place in the line that they are cut from follows from the seed and its uid,
+    so the sets do not depend on the order of the examples. Holds the largest set at most.
+
+    Args:
+        examples: read once; all of them where there are fewer than a size.
+        sizes: at least one.
+        seed: of the line.
+    """
+
+    def place(example: Example) -> str:
+        return hashlib.sha256(f"size\x1f{seed}\x1f{example.uid}".encode()).hexdigest()
+
+    line = heapq.nsmallest(max(sizes), examples, key=place)
+    return {size: line[:size] for size in sorted(sizes)}
 
 
 def _sample(examples: Iterable[Example], room: int, seed: int) -> tuple[list[Example], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,6 +40,22 @@ class FinetunedStudent(nn.Module):
         hidden = self.body(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         logits: Tensor = self.output(self.dropout(mean_pool(hidden, attention_mask)))
         return logits
+
+
+@dataclass(frozen=True)
+class Body:
+    """What a student is fine-tuned from.
+
+    Args:
+        name: as the config has it.
+        dimension: its hidden size.
+        model: a :class:`msp.models.encoder.SentenceEncoder`, or a
+            :class:`msp.models.frozen_lm.FrozenLM`.
+    """
+
+    name: str
+    dimension: int
+    model: Any
 
 
 @dataclass(frozen=True)
@@ -140,7 +157,7 @@ class Step:
         ]
         self._optimizer = torch.optim.AdamW(groups, weight_decay=_WEIGHT_DECAY)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(
-            self._optimizer, _warm_up_then_down(num_steps)
+            self._optimizer, warm_up_then_down(num_steps)
         )
 
     def __call__(self, loss: Tensor) -> None:
@@ -151,6 +168,7 @@ class Step:
         self._schedule.step()
 
 
-def _warm_up_then_down(num_steps: int) -> Callable[[int], float]:
+def warm_up_then_down(num_steps: int) -> Callable[[int], float]:
+    """Return step -> share of the learning rate: a linear rise, then a linear fall to zero."""
     warmup = max(1, round(_WARMUP_FRACTION * num_steps))
     return lambda step: min((step + 1) / warmup, (num_steps - step) / num_steps)

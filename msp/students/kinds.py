@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from msp.config import StudentConfig
-from msp.models.encoder import SentenceEncoder
+from msp.models.encoder import SentenceEncoder, load_encoder
+from msp.students.answering import Answerer
 from msp.students.examples import Floats, LabelledTexts, TrainingSet
 from msp.students.finetune import (
     ALONE,
+    Body,
     FinetunedStudent,
     Workers,
     finetuned_probabilities,
@@ -34,8 +36,9 @@ from msp.students.tagger import (
     train_tagger,
 )
 from msp.students.words import NUM_SHAPES, embed_words
-from msp.tasks.base import Kind, TaskData
+from msp.tasks.base import WRITTEN, Kind, TaskData
 from msp.tasks.brackets import read_brackets, words_in
+from msp.tasks.metrics import HEADLINE
 
 # Of each text one array: its vector, or its words' vectors.
 Features = Sequence[Any]
@@ -43,6 +46,50 @@ Features = Sequence[Any]
 
 class Learner(Protocol):
     """A kind of student. Pickled to the workers that train it."""
+
+    def load(self, config: StudentConfig, *, device: str) -> Body:
+        """Return what is fine-tuned, as it is before.
+
+        Raises:
+            CheckpointError: it is not there.
+        """
+        ...
+
+    def finetune(
+        self,
+        config: StudentConfig,
+        training: TrainingSet,
+        body: Any,
+        *,
+        seed: int,
+        workers: Workers = ALONE,
+    ) -> StudentModule:
+        """Return a student whose body (``Body.model``) has learned, in evaluation mode."""
+        ...
+
+    def answers(self, module: Any, split: LabelledTexts, seen: Any) -> Any:
+        """Return what a student says of a split, for :meth:`score`.
+
+        ``seen`` is the body of a fine-tuned student, or the split's features.
+        """
+        ...
+
+    def score(
+        self, dev: tuple[Any, LabelledTexts], test: tuple[Any, LabelledTexts]
+    ) -> dict[str, Any]:
+        """Return ``metrics``, ``per_attribute`` and what was chosen on dev."""
+        ...
+
+    def describe(
+        self, kind: str, body: tuple[str, int], module: Any, scores: dict[str, Any]
+    ) -> Description:
+        """Return what a saved student needs beside its weights; the body is its name and size."""
+        ...
+
+
+@runtime_checkable
+class HeadLearner(Learner, Protocol):
+    """A kind of student that can also be a head on the features of a frozen encoder."""
 
     def inputs(self, split: LabelledTexts) -> list[str]:
         """Return what is embedded of each text; the same string has the same features."""
@@ -62,38 +109,18 @@ class Learner(Protocol):
         """Return a student on frozen features, in evaluation mode."""
         ...
 
-    def finetune(
-        self,
-        config: StudentConfig,
-        training: TrainingSet,
-        encoder: SentenceEncoder,
-        *,
-        seed: int,
-        workers: Workers = ALONE,
-    ) -> StudentModule:
-        """Return a student whose body has learned, too, in evaluation mode."""
-        ...
 
-    def answers(self, module: StudentModule, split: LabelledTexts, seen: Any) -> Any:
-        """Return what a student says of a split, for :meth:`score`.
+class EncoderBased:
+    """What kinds of student have in common whose body is a sentence encoder."""
 
-        ``seen`` is the split's features, or the encoder of a fine-tuned student.
-        """
-        ...
-
-    def score(
-        self, dev: tuple[Any, LabelledTexts], test: tuple[Any, LabelledTexts]
-    ) -> dict[str, Any]:
-        """Return ``metrics``, ``per_attribute`` and what was chosen on dev."""
-        ...
-
-    def describe(self, kind: str, encoder: tuple[str, int], scores: dict[str, Any]) -> Description:
-        """Return what a saved student needs beside its weights."""
-        ...
+    def load(self, config: StudentConfig, *, device: str) -> Body:
+        """See :class:`Learner`."""
+        encoder = load_encoder(config.encoder, device=device)
+        return Body(config.encoder, encoder.dimension, encoder)
 
 
 @dataclass(frozen=True)
-class Classifier:
+class Classifier(EncoderBased):
     """The student of tasks with labels alone.
 
     Args:
@@ -128,15 +155,15 @@ class Classifier:
         self,
         config: StudentConfig,
         training: TrainingSet,
-        encoder: SentenceEncoder,
+        body: SentenceEncoder,
         *,
         seed: int,
         workers: Workers = ALONE,
     ) -> FinetunedStudent:
         """See :class:`Learner`."""
-        return train_finetuned(config, training, encoder, seed=seed, workers=workers)
+        return train_finetuned(config, training, body, seed=seed, workers=workers)
 
-    def answers(self, module: StudentModule, split: LabelledTexts, seen: Any) -> Floats:
+    def answers(self, module: Any, split: LabelledTexts, seen: Any) -> Floats:
         """Return probabilities [N, A]."""
         if isinstance(module, HeadStudent):
             if not split.texts:
@@ -154,14 +181,16 @@ class Classifier:
             return score_single(test, self.labels, paper=paper)
         return score_training(dev, test, self.labels, paper=paper)
 
-    def describe(self, kind: str, encoder: tuple[str, int], scores: dict[str, Any]) -> Description:
+    def describe(
+        self, kind: str, body: tuple[str, int], module: Any, scores: dict[str, Any]
+    ) -> Description:
         """See :class:`Learner`."""
         threshold = scores.get("threshold", 0.0)
-        return Description(kind, *encoder, self.labels, threshold, is_single=self.is_single)
+        return Description(kind, *body, self.labels, threshold, is_single=self.is_single)
 
 
 @dataclass(frozen=True)
-class Tagger:
+class Tagger(EncoderBased):
     """The student of tasks that tag or parse.
 
     Args:
@@ -198,15 +227,15 @@ class Tagger:
         self,
         config: StudentConfig,
         training: TrainingSet,
-        encoder: SentenceEncoder,
+        body: SentenceEncoder,
         *,
         seed: int,
         workers: Workers = ALONE,
     ) -> TaggingStudent:
         """See :class:`Learner`."""
-        return finetune_tagger(config, training, self.scheme, encoder, seed=seed, workers=workers)
+        return finetune_tagger(config, training, self.scheme, body, seed=seed, workers=workers)
 
-    def answers(self, module: StudentModule, split: LabelledTexts, seen: Any) -> list[Any]:
+    def answers(self, module: Any, split: LabelledTexts, seen: Any) -> list[Any]:
         """Return each text's forest."""
         assert isinstance(module, TaggingStudent)
         sentences = [text.split() for text in self.inputs(split)]
@@ -220,12 +249,12 @@ class Tagger:
         """See :class:`Learner`; nothing is chosen on dev."""
         return score_spans(test, self.kind, self.labels, paper=self.is_paper_compatible)
 
-    def describe(self, kind: str, encoder: tuple[str, int], scores: dict[str, Any]) -> Description:
+    def describe(
+        self, kind: str, body: tuple[str, int], module: Any, scores: dict[str, Any]
+    ) -> Description:
         """See :class:`Learner`."""
         scheme = self.scheme
-        return Description(
-            kind, *encoder, self.labels, 0.0, roots=scheme.roots, levels=scheme.levels
-        )
+        return Description(kind, *body, self.labels, 0.0, roots=scheme.roots, levels=scheme.levels)
 
 
 def make_learner(task: TaskData, metrics: Sequence[str]) -> Learner:
@@ -236,6 +265,8 @@ def make_learner(task: TaskData, metrics: Sequence[str]) -> Learner:
         metrics: of ``task.metrics``.
     """
     paper = "paper_compatible" in metrics
+    if task.kind in WRITTEN:
+        return Answerer(task.kind, HEADLINE[task.kind][0])
     if task.kind not in ("tagging", "parse"):
         labels = tuple(attribute.name for attribute in task.ontology.attributes)
         return Classifier(labels, task.kind == "single_label", paper)

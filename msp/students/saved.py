@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from msp.config import StudentConfig
 from msp.errors import CheckpointError, StorageError
@@ -26,7 +26,22 @@ from msp.students.words import NUM_SHAPES, embed_words
 from msp.tasks.brackets import labels_in, read_brackets, write_brackets
 from msp.tasks.placing import split_words
 
-StudentModule = HeadStudent | FinetunedStudent | TaggingStudent
+
+class AnsweringStudent(nn.Module):
+    """A small LM that has learned to write answers.
+
+    Args:
+        model: the transformers model.
+        max_new_tokens: of one answer.
+    """
+
+    def __init__(self, model: nn.Module, max_new_tokens: int) -> None:
+        super().__init__()
+        self.model = model
+        self.max_new_tokens = max_new_tokens
+
+
+StudentModule = HeadStudent | FinetunedStudent | TaggingStudent | AnsweringStudent
 
 WEIGHTS = "student.safetensors"
 DESCRIPTION = "student.json"  # written last
@@ -37,14 +52,15 @@ class Description:
     """What is needed beside the weights; ``student.json`` is this as JSON.
 
     Args:
-        kind: ``head`` or ``finetune``.
-        encoder: its name, as the config has it.
+        kind: ``head``, ``finetune``, or ``lm`` of a student that writes answers.
+        encoder: its (or the LM's) name, as the config has it.
         dimension: of the encoder's vectors.
         labels: A of them, in the ontology's order.
         threshold: a label is said where its probability reaches it.
         is_single: whether the most probable label is said instead, and no other.
         roots: of a student that parses: labels of whole texts.
         levels: of a student that tags or parses: its chains of labels, the outermost first.
+        max_new_tokens: of one answer of a student that writes.
     """
 
     kind: str
@@ -55,6 +71,7 @@ class Description:
     is_single: bool = False
     roots: tuple[str, ...] = ()
     levels: tuple[tuple[str, ...], ...] = ()
+    max_new_tokens: int = 0
 
     @property
     def scheme(self) -> TagScheme:
@@ -144,6 +161,10 @@ def load_student(store: ObjectStore, arm: layout.Arm, *, device: str = "auto") -
     try:
         found = json.loads(store.read(layout.student_key(arm, DESCRIPTION)))
         description = _description(dict(found))
+        if description.kind == "lm":
+            raise CheckpointError(
+                f"{where} writes answers; load it by msp.students.answering.load_answering."
+            )
         weights = load(store.read(layout.student_key(arm, WEIGHTS)))
         encoder = load_encoder(description.encoder, device=device)
         if encoder.dimension != description.dimension:

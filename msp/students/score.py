@@ -10,7 +10,7 @@ import numpy as np
 from msp.errors import TaskDataError
 from msp.students.examples import Bools, Floats, LabelledTexts
 from msp.tasks.brackets import Forest, forest_of, read_brackets, spans_in, words_in
-from msp.tasks.metrics import THRESHOLDS, multilabel_scores, single_label_scores
+from msp.tasks.metrics import THRESHOLDS, multilabel_scores, percent, single_label_scores
 from msp.tasks.paper_metrics import paper_entity_scores, paper_label_scores, paper_parse_scores
 from msp.tasks.span_metrics import entity_scores, label_f1, parse_scores
 
@@ -72,6 +72,17 @@ def score_single(
         | (paper_label_scores(split.gold, predicted) if paper else {}),
         "per_attribute": _label_f1(split.gold, predicted, labels),
     }
+
+
+def percent_right(right: Sequence[bool]) -> float:
+    """Return the share of right answers in percent.
+
+    Raises:
+        TaskDataError: there is none to score.
+    """
+    if not right:
+        raise TaskDataError("there is no example to score; give the split some.")
+    return percent(sum(right), len(right))
 
 
 def score_spans(

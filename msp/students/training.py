@@ -8,6 +8,7 @@ from typing import Any
 
 from msp.storage import layout
 from msp.storage.store import ObjectStore
+from msp.students.arms import SetName
 from msp.students.examples import LabelledTexts
 from msp.students.kinds import Learner
 from msp.students.saved import StudentModule, save_student
@@ -22,17 +23,25 @@ class Training:
         seed: of its initial weights, batches and noise.
         content_hash: of what it learns from; scores for other data do not count.
         is_saved: whether its student is the one that the run keeps.
+        part: of what the arm learns from; empty for all of it; see :mod:`msp.students.arms`.
     """
 
     arm: layout.Arm
     seed: int
     content_hash: str
     is_saved: bool
+    part: str = ""
 
     @property
     def key(self) -> str:
         """Where its scores are."""
-        return layout.student_key(self.arm, f"seed-{self.seed}.json")
+        part = f"{self.part}-" if self.part else ""
+        return layout.student_key(self.arm, f"{part}seed-{self.seed}.json")
+
+    @property
+    def learns(self) -> SetName:
+        """What it learns from."""
+        return SetName(self.arm, self.part)
 
 
 @dataclass(frozen=True)
@@ -82,12 +91,12 @@ def commit_training(
         module: what it made.
         answers: what the student says of dev and of test.
         evaluation: the splits.
-        described_as: ``head`` or ``finetune``, and the encoder's name and dimension.
+        described_as: ``head`` or ``finetune``, and its body's name and dimension.
     """
     dev, test = answers
     scores = evaluation.learner.score((dev, evaluation.dev), (test, evaluation.test))
     if training.is_saved:
         kind, name, dimension = described_as
-        description = evaluation.learner.describe(kind, (name, dimension), scores)
+        description = evaluation.learner.describe(kind, (name, dimension), module, scores)
         save_student(store, training.arm, module, description)
     store.write(training.key, json.dumps({**asdict(training), **scores}, sort_keys=True).encode())

@@ -12,10 +12,12 @@ from msp.records import Example
 from msp.tasks.linearise import linearise, parse_target
 from msp.tasks.ontology import Ontology
 
-__all__ = ["Kind", "TaskData", "content_hash", "linearise", "parse_target"]
+__all__ = ["WRITTEN", "Kind", "TaskData", "content_hash", "linearise", "parse_target"]
 
-# What a student answers: any number of labels, one label, labelled spans, or a tree of them.
-Kind = Literal["multilabel", "single_label", "tagging", "parse"]
+# What a student answers: any number of labels, one label, labelled spans, or a tree of them;
+# or it writes the answer out, which ends with a number or is a program.
+Kind = Literal["multilabel", "single_label", "tagging", "parse", "number", "program"]
+WRITTEN: tuple[Kind, ...] = ("number", "program")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ HEADLINE: dict[str, tuple[str, ...]] = {
     "single_label": ("accuracy", "macro_f1"),
     "tagging": ("entity_f1", "entity_macro_f1"),
     "parse": ("exact_match", "intent_accuracy", "slot_f1"),
+    "number": ("final_answer_match",),
+    "program": ("pass_at_1",),
 }
 
 

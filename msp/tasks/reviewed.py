@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from msp.records import Example
-from msp.tasks.base import TaskData, content_hash
+from msp.tasks.answers import split_answer
+from msp.tasks.base import WRITTEN, TaskData, content_hash
 from msp.tasks.sampling import text_key
 from msp.tasks.splits import gaps, without_texts_of
 
@@ -35,7 +36,7 @@ def with_reviewed(
     new, seed_note = without_texts_of(clean, task.seeds, "reviewed examples", "seed")
     new = _first_of_each_text(new)
     if task.kind not in ("tagging", "parse"):
-        new = tuple(replace(example, target=None) for example in new)
+        new = tuple(replace(example, target=_answer(example, task)) for example in new)
     seeds = (*task.seeds, *new)
     stale = gaps(task.ontology, task.seeds, task.dev)
     num_unfit = len(gold) - len(fitting)
@@ -66,7 +67,15 @@ def _fits(example: Example, task: TaskData, domain: str | None) -> bool:
         return False
     if task.kind in ("tagging", "parse"):
         return example.target is not None
+    if task.kind in WRITTEN:
+        return _answer(example, task) is not None
     return task.kind != "single_label" or len(example.attributes) == 1
+
+
+def _answer(example: Example, task: TaskData) -> str | None:
+    """Return what a text says, as people left it, is its answer; None where nothing is written."""
+    found = split_answer(example.text) if task.kind in WRITTEN else None
+    return found[1] if found else None
 
 
 def _first_of_each_text(examples: Sequence[Example]) -> tuple[Example, ...]:

@@ -69,6 +69,11 @@ def build_task(
             f"task.dev_fraction is {config.dev_fraction}, which leaves no seed example; "
             "hold out less, such as 0.2."
         )
+    parts, long_note = _without_long_texts(parts, config.max_text_chars)
+    # From the whole test split, whatever is scored, all others are kept away.
+    scored = tuple(parts.test)
+    if config.max_test_examples is not None:
+        scored = draw_few(scored, config.max_test_examples, seed=seed)
     dev, dev_note = without_texts_of(parts.dev, parts.test, "dev examples", "test")
     training, test_note = without_texts_of(parts.training, parts.test, "seed examples", "test")
     seeds, seed_note = without_texts_of(training, dev, "seed examples", "dev")
@@ -88,20 +93,37 @@ def build_task(
     others, other_note = without_texts_of(
         parts.others, held, "examples of other domains", "dev or test"
     )
-    notes = (*parts.notes, dev_note, test_note, seed_note, other_note)
-    splits = (seeds, dev, parts.test, *([others] if others else []))
+    notes = (*parts.notes, long_note, dev_note, test_note, seed_note, other_note)
+    splits = (seeds, dev, scored, *([others] if others else []))
     return TaskData(
         ontology=ontology,
         domain=domain,
         seeds=seeds,
         dev=dev,
-        test=tuple(parts.test),
+        test=scored,
         content_hash=content_hash(ontology, *splits),
         notes=tuple(note for note in (*notes, *gaps(ontology, seeds, dev)) if note),
         kind=parts.kind,
         tags=parts.tags,
         source=others,
     )
+
+
+def _without_long_texts(parts: Parts, limit: int | None) -> tuple[Parts, str]:
+    """Return the parts without longer seed and dev examples, and a note on these."""
+    if limit is None:
+        return parts, ""
+    training, dev = (
+        tuple(example for example in split if len(example.text) <= limit)
+        for split in (parts.training, parts.dev)
+    )
+    before = len(parts.training) + len(parts.dev)
+    left_out = before - len(training) - len(dev)
+    note = (
+        f"left out {left_out} of {before} seed and dev examples: longer than {limit} characters "
+        "(task.max_text_chars)."
+    )
+    return replace(parts, training=training, dev=dev), note if left_out else ""
 
 
 def tagged(parts: Parts, slots: Sequence[str]) -> Parts:

@@ -13,6 +13,7 @@ from msp.compare.grid import Cell, make_grid
 from msp.compare.page import build_json, build_markdown, build_page
 from msp.compare.results import SEED_ONLY, CellResult, read_result, result_of, unfinished
 from msp.compare.table import Table, make_tables
+from msp.compare.texts import growth, text_rows
 from msp.storage.store import open_store
 
 HOSTILE = '<img src=x onerror="window.hacked=1">\u202e</script>'
@@ -118,6 +119,35 @@ def test_names_and_errors_reach_the_page_and_the_table_as_text(fake: FakeCompari
     table = build_markdown(fake.grid, results, tables).decode()
     assert r"\<img" in table and not re.search(r"(?<!\\)<img", table)
     assert r"\|x y |" in table
+
+
+def test_texts_and_growth_are_means_over_the_cells_that_have_them() -> None:
+    grid = make_grid(config_of(tasks={"one": {}}))
+    found = [figures(50.0, 56.0), figures(40.0, 52.0), figures(50.0, 50.0), figures(40.0, 40.0)]
+    found[0]["student"]["sizes"] = found[0]["student"]["sizes"][:1]
+    del found[2]["quality"]["mauve"], found[2]["student"]["sizes"], found[3]["student"]["sizes"]
+    results = [result_of(cell, f) for cell, f in zip(grid.cells, found, strict=True)]
+    first, second = text_rows(grid, results)
+    assert (first.arm, first.column, first.values["mauve"]) == ("msp", "one", 0.35)
+    assert first.values["num_synthetic"] == 600 and second.values["distinct_2"] == 0.71
+    grown = growth(grid, results)
+    assert grown is not None and grown.sizes == (100,)
+    (row,) = grown.rows
+    assert (row.arm, row.seed_only, row.whole, row.num_whole) == ("msp", 45.0, 54.0, 600)
+    assert row.of_size == {100: pytest.approx(46.5)}
+    page = build_page(grid, results, make_tables(grid, results)).decode()
+    assert "Nearest seed" in page and "As the synthetic set grows" in page
+    table = build_markdown(grid, results, make_tables(grid, results)).decode()
+    assert "| msp | one | 600 | 0.350 | 0.710 | 0.620 | 0.010 | 61.5 |\n| hot | one |" in table
+    assert "| arm | task | 0 | 100 | all |\n|---|---|---|---|---|\n| msp | one | 45.0" in table
+
+
+def test_without_figures_of_texts_there_is_no_word_of_them() -> None:
+    grid = make_grid(config_of())
+    assert not text_rows(grid, [unfinished(cell) for cell in grid.cells])
+    assert growth(grid, []) is None
+    page = build_page(grid, [], make_tables(grid, [])).decode()
+    assert "As the synthetic set grows" not in page and "Nearest seed" not in page
 
 
 def test_the_json_has_every_cell_and_figure(fake: FakeComparison) -> None:

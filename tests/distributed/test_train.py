@@ -112,6 +112,20 @@ def test_the_labels_before_relabelling_make_a_third_arm_with_the_same_initial_we
     assert again["before_relabel"]["num_synthetic"] == 6
 
 
+def test_of_sizes_each_is_a_student_of_so_many_and_those_too_large_are_none(config, task) -> None:
+    store = LocalStore(Path(config.output_uri))
+    whole = train_students(config, task, store, lambda: examples("made", 6))
+    sized = config.model_copy(
+        update={"student": config.student.model_copy(update={"sizes": [4, 2, 6]})}
+    )
+    scores = train_students(sized, task, store, lambda: examples("made", 6))
+    assert [row["num_synthetic"] for row in scores["sizes"]] == [2, 4]
+    assert all(len(row["micro_f1"]["per_seed"]) == 2 for row in scores["sizes"])
+    assert scores["augmented"] == whole["augmented"] and "sizes" not in whole
+    assert len(list(store.list("student/augmented/size-"))) == 4
+    assert train_students(sized, task, store, lambda: examples("made", 6)) == scores
+
+
 def test_only_the_arm_whose_examples_changed_is_trained_again(config, task) -> None:
     store = LocalStore(Path(config.output_uri))
     train_students(config, task, store, lambda: examples("made", 6))

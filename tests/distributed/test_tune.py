@@ -276,6 +276,23 @@ def test_what_cannot_work_is_refused_before_ray_is_needed(
         tuned(config.model_copy(update={"prompts": prompts}))
 
 
+def test_fewer_examples_than_bases_are_refused_before_ray_is_needed(
+    tiny_llama_path: Path, tmp_path: Path
+) -> None:
+    config = make_config(tmp_path, tiny_llama_path)
+    prompts = {
+        "source": "both",
+        "contextual_form": "mixture",
+        "contextual_length": 4,
+        "contextual_bases": 9,
+        "instruction_length": 4,
+    }
+    prompts_section = config.prompts.model_validate(prompts)
+    config = config.model_copy(update={"prompts": prompts_section})
+    with pytest.raises(ConfigError, match="contextual_bases is 9, but there are 6 seed examples"):
+        tuned(config, make_task(6))
+
+
 def test_a_damaged_state_is_named(tiny_llama_path: Path, tmp_path: Path) -> None:
     key = f"{tune_state.EPOCH_PREFIX}0001.safetensors"
     open_store(str(tmp_path)).write(key, b"half a fi")

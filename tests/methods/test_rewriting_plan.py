@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -50,7 +51,10 @@ def test_a_rewriters_unit_asks_for_its_own_seed_example_as_it_is(
     plan = make_plan(config(method, num_exemplars=0, units_per_seed_example=3), task)
     for unit in map(plan.unit, range(0, plan.num_units, 7)):
         (source,) = unit.exemplars
-        assert unit.seed_uid == source.uid and unit.constraint == constraint_of(source)
+        asked = constraint_of(source)
+        if method == "softsrv":  # which no text tells any string
+            asked = replace(asked, values={})
+        assert unit.seed_uid == source.uid and unit.constraint == asked
     assert len({plan.unit(i).random_seed for i in range(plan.num_units)}) == plan.num_units
 
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from msp.config import RunConfig
-from msp.methods import make_plan
+from msp.errors import CheckpointError
+from msp.methods import Opening, make_plan
+from msp.methods.lm_writers import with_soft_prompts
 from msp.methods.unit_vectors import UnitVectors
+from msp.models.frozen_lm import load_frozen_lm
+from msp.prompts.checkpoint import describe_prompts, save_prompts
+from msp.prompts.initialisers import initial_prompts
+from msp.storage.local import LocalStore
 from msp.tasks import load_task
 from msp.tasks.base import TaskData
 
@@ -68,3 +76,32 @@ def test_a_new_combination_is_written_from_half_way_to_an_example_with_what_is_m
         assert between or not missing
         num_between += between
     assert num_between > 3
+
+
+def test_another_encoder_than_the_prompts_were_tuned_with_is_refused(
+    task: TaskData, tiny_llama_path: Path, tmp_path: Path
+) -> None:
+    tree = config().model_dump()
+    tree["model"]["name"] = str(tiny_llama_path)
+    tree["prompts"] |= {"contextual_form": "nsp", "contextual_encoder": str(tiny_llama_path)}
+    tuned_with = RunConfig.model_validate(tree)
+    lm, store = load_frozen_lm(tuned_with.model), LocalStore(tmp_path)
+    soft = initial_prompts(lm, task.ontology, tuned_with.prompts, seed=1)
+    save_prompts(store, soft, describe_prompts(tuned_with, lm.files, task.ontology, {}))
+    with_soft_prompts(Opening(tuned_with, task, store))
+    tree["prompts"]["contextual_encoder"] = "minilm"
+    opening = Opening(RunConfig.model_validate(tree), task, store)
+    with pytest.raises(CheckpointError, match=r"embeddings of 32 numbers.*'minilm' gives 384"):
+        with_soft_prompts(opening)
+
+
+def test_what_no_text_asks_for_is_not_asked_for(task: TaskData) -> None:
+    tree = config().model_dump()
+    tree["generate"]["method"], tree["prompts"]["source"] = "softsrv", "example"
+    plan = make_plan(RunConfig.model_validate(tree), task)
+    units = [plan.unit(index) for index in range(177)]
+    seeds = {seed.uid: seed for seed in task.seeds}
+    assert any(seeds[unit.seed_uid].values for unit in units)
+    for unit in units:
+        assert unit.constraint.attributes == seeds[unit.seed_uid].attributes
+        assert not unit.constraint.values

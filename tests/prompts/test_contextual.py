@@ -43,6 +43,13 @@ def test_a_form_has_as_many_parameters_as_its_equation_says(
     assert made(torch.ones(3, sizes.vector_size)).shape == (3, sizes.length, sizes.hidden_size)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_form_in_bfloat16_takes_embeddings_as_they_come(form: str) -> None:
+    sizes = ContextualSizes(vector_size=4, length=2, hidden_size=3, num_bases=2, width=5)
+    made = find_form(form)(sizes, torch.zeros(2, 2, 3)).bfloat16()
+    assert made(torch.ones(3, 4)).dtype == torch.bfloat16
+
+
 def test_only_nsp_writes_the_same_prompt_for_every_example_once_tuned() -> None:
     sizes = ContextualSizes(vector_size=4, length=2, hidden_size=3, num_bases=2, width=5)
     vectors = torch.nn.functional.normalize(torch.randn(2, 4), dim=1)
@@ -92,6 +99,28 @@ def test_a_held_out_text_near_a_learned_one_becomes_likelier(
         step(objective, llama, task, rows)
         optimiser.step()
     assert loss() < 0.9 * before
+
+
+def test_a_prompt_that_an_example_alone_drives_starts_as_a_list_of_examples(
+    llama: FrozenLM, task: TaskData
+) -> None:
+    config = prompts("mixture").model_copy(update={"contextual_length": 120})
+    soft = initial_prompts(llama, task.ontology, config, seed=1, examples=task.seeds)
+    assert soft.contextual is not None
+    bases = soft.contextual.get_parameter("bases").detach()
+    rows = torch.cdist(bases, llama.embedding.weight.float()[None]).argmin(dim=-1).tolist()
+    texts = [llama.tokenizer.decode(base).replace(" ", "") for base in rows]
+    assert texts[0] != texts[1]
+    for text in texts:
+        assert "Utterancesinthefrontdeskdomain:" in text and text.endswith(")")
+        assert sum(seed.text.replace(" ", "") in text for seed in task.seeds) >= 2
+    drawn = initial_prompts(llama, task.ontology, config, seed=1)
+    noise = config.model_copy(update={"init": "vocabulary"})
+    same = initial_prompts(llama, task.ontology, noise, seed=1, examples=task.seeds)
+    assert drawn.contextual is not None and same.contextual is not None
+    assert torch.equal(
+        drawn.contextual.get_parameter("bases"), same.contextual.get_parameter("bases")
+    )
 
 
 def test_an_example_alone_needs_no_label_and_no_text(llama: FrozenLM, task: TaskData) -> None:

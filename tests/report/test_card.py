@@ -37,6 +37,23 @@ def test_counts_settings_and_every_column_are_on_the_card(fake_run, summary: Run
     assert all(f"| `{name}` |" in card for name in COLUMNS)
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"generate": {"method": "softsrv"}}, "SoftSRV, form mlp) was tuned on the seed examples"),
+        ({"prompts": {"source": "both"}}, "A further one is computed from a seed example's"),
+        ({"generate": {"method": "eda"}}, "no soft prompts were used"),
+        ({"task": {"name": "gsm8k"}}, "`text` is a question with its answer on one line"),
+    ],
+)
+def test_the_card_says_how_the_texts_came_about(
+    fake_run, summary: RunSummary, changes: dict[str, dict[str, str]], words: str
+) -> None:
+    config = {"prompts": {"contextual_form": "mlp"}, **changes}
+    inputs = replace(fake_run.inputs, run={**fake_run.inputs.run, "config": config})
+    assert words in write_card(inputs, summary)
+
+
 def test_the_line_that_loads_the_data_works(fake_run, summary: RunSummary, tmp_path) -> None:
     from datasets import load_dataset
 

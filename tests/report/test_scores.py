@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from msp.report.scores import compare_attributes, compare_headline, compare_others, verdict
+from msp.report.scores import (
+    Score,
+    compare_attributes,
+    compare_headline,
+    compare_others,
+    growth,
+    verdict,
+)
 
 
 def student(before: float, after: float, std: float | None = 0.5) -> dict[str, Any]:
@@ -80,3 +87,15 @@ def test_where_the_lm_answers_itself_it_is_held_against_the_seed_only_student() 
         tone == "better" and "answers the task itself is 8.0 points of micro-F1 above" in sentence
     )
     assert compare_headline(scores)[0].augmented.mean == 58.0
+
+
+def test_growth_goes_from_no_synthetic_example_to_all() -> None:
+    found = student(50.0, 54.0)
+    assert growth(found) == []
+    found["augmented"]["num_synthetic"] = 600
+    found["sizes"] = [{"num_synthetic": 100, "micro_f1": {"mean": 52.0, "std": 0.1}}, "broken"]
+    assert growth(found) == [
+        (0, Score(50.0, 0.5)),
+        (100, Score(52.0, 0.1)),
+        (600, Score(54.0, 0.5)),
+    ]

@@ -102,7 +102,7 @@ def test_it_comes_back_from_the_store_as_it_was(kind: str, tiny_t5_path, tmp_pat
     task = TASKS["parse"]
     learner, module, encoder = learned(task, tiny_t5_path, steps=20, kind=kind)
     store = open_store(str(tmp_path / "run"))
-    described = learner.describe(kind, (str(tiny_t5_path), encoder.dimension), {})
+    described = learner.describe(kind, (str(tiny_t5_path), encoder.dimension), module, {})
     save_student(store, "augmented", module, described)
     student = load_student(store, "augmented", device="cpu")
     split = split_of(task)
