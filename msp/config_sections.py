@@ -355,7 +355,7 @@ class StudentConfig(Section):
     label_text_weight: NonNegativeFloat = Field(
         0.5,
         description="likewise, the labels' own words and descriptions, which augmented learns, "
-        "too; what they give without synthetic examples is trained beside it; 0: never",
+        "too; what these and synthetic examples give alone is trained beside it; 0: never",
     )
     source_weight: PositiveFloat = Field(
         0.5, description="likewise, labelled examples of other domains (task.setting additional)"

@@ -35,7 +35,7 @@ def test_what_is_fixed_is_counted_once_and_pieces_as_often_as_there_are() -> Non
     assert found.stages["tune"] == 20.0 + (5 + 12) / 2 * 5.0  # patience 4 ends it from 5 on
     assert found.tune_slack_seconds == 3.5 * 5.0
     assert found.stages["generate"] == pytest.approx(12.0 + 1000 * 0.1)
-    assert found.stages["train"] == 8.0 + 5 * 2.0  # nine trainings on two CPUs
+    assert found.stages["train"] == 8.0 + 6 * 2.0  # twelve trainings on two CPUs
     assert found.stages["evaluate"] == pytest.approx(10.0 + 1000 * 0.01)  # of 1,500 kept
     assert (found.num_tokens, found.num_kept) == (100_000, 1500)
     assert found.wall_seconds == sum(found.stages.values())
@@ -58,7 +58,7 @@ def test_exactly_n_needs_as_many_units_as_keep_n() -> None:
 
 
 def test_fine_tuning_takes_one_student_after_the_other() -> None:
-    assert num_waves(config(student={"kind": "finetune"}), 64.0) == 9
+    assert num_waves(config(student={"kind": "finetune"}), 64.0) == 12
     assert num_waves(config(), 64.0) == 1
 
 

@@ -32,6 +32,7 @@ class CellResult:
         headline: names of the metrics that its task is judged by, the first above all.
         seed_only: metric -> over the student's trainings.
         label_texts: likewise, of seed examples and the labels' own words; empty where not trained.
+        synthetic: likewise, of seed and synthetic examples without these words.
         augmented: likewise; or, of a method that generates nothing, of the LM that answers itself.
         notes: what its run says of its data: a test set that overlaps the seeds, say.
         num_test: test examples.
@@ -49,6 +50,7 @@ class CellResult:
     headline: tuple[str, ...] = ()
     seed_only: Mapping[str, Score] = field(default_factory=dict)
     label_texts: Mapping[str, Score] = field(default_factory=dict)
+    synthetic: Mapping[str, Score] = field(default_factory=dict)
     augmented: Mapping[str, Score] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     num_test: int | None = None
@@ -98,7 +100,7 @@ def result_of(cell: Cell, figures: Mapping[str, Any]) -> CellResult:
             for name, found in student[arm].items()
             if isinstance(found, Mapping) and "mean" in found
         }
-        for arm in ("seed_only", "label_texts", rival(student))
+        for arm in ("seed_only", "label_texts", "synthetic", rival(student))
         if arm in student
     }
     return CellResult(
@@ -110,6 +112,7 @@ def result_of(cell: Cell, figures: Mapping[str, Any]) -> CellResult:
         headline=tuple(headline(student)),
         seed_only=students["seed_only"],
         label_texts=students.get("label_texts", {}),
+        synthetic=students.get("synthetic", {}),
         augmented=students[rival(student)],
         notes=tuple(str(note) for note in task.get("notes") or ()),
         num_test=task.get("num_test"),

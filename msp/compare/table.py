@@ -7,7 +7,7 @@ first, since they share all data and so are no pairs of their own.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -120,6 +120,12 @@ def make_tables(grid: Grid, results: Sequence[CellResult]) -> list[Table]:
     """Return a table for the metric that tasks are judged by, and one for each further one."""
     depth = max((1, *(len(result.headline) for result in results)))
     return [_Scores(grid, results, position).table() for position in range(depth)]
+
+
+def make_plain_table(grid: Grid, results: Sequence[CellResult]) -> Table | None:
+    """Return the first table of students that learned no labels' words, where they are others."""
+    plain = [replace(r, augmented=r.synthetic, label_texts={}) for r in results if r.synthetic]
+    return _Scores(grid, plain, 0).table() if plain else None
 
 
 class _Scores:

@@ -64,7 +64,7 @@ def train_students(
             are the same.
 
     Returns:
-        ``seed_only`` and, where there are any, ``label_texts``, ``augmented`` and
+        ``seed_only`` and, where there are any, ``label_texts``, ``synthetic``, ``augmented`` and
         ``before_relabel``, each as
         :func:`msp.students.score.summarise` returns it with ``num_seed_examples`` and
         ``num_synthetic``; ``seeds`` of the trainings; the names of the ``headline`` metrics;

@@ -24,10 +24,16 @@ TITLES = {
     "final_answer_match": "Final-answer match",
     "pass_at_1": "pass@1",
 }
-# Students that part of what augmented learned has taught: the seed examples and what labels say
-# of themselves; and, of runs that relabel, the synthetic examples as they were asked for.
+# Students that part of what augmented learned has taught: beside the seed examples, what labels
+# say of themselves; the synthetic examples without that; and, of runs that relabel, these as they
+# were asked for.
 LABEL_TEXTS = "With label texts"
-BETWEEN = {"label_texts": LABEL_TEXTS, "before_relabel": "Before relabelling"}
+SYNTHETIC = "With synthetic"
+BETWEEN = {
+    "label_texts": LABEL_TEXTS,
+    "synthetic": SYNTHETIC,
+    "before_relabel": "Before relabelling",
+}
 # Of runs whose figures do not say what they are judged by.
 DEFAULT_HEADLINE = ("micro_f1", "macro_f1", "exact_match")
 
@@ -183,21 +189,24 @@ def _sentence(first: Comparison, name: str, arm: str) -> str:
             f"The LM that answers the task itself is {abs(gain):.1f} points of {name} {than} the "
             "student of the seed examples."
         )
+    and_words = " and the labels' own words" if LABEL_TEXTS in first.between else ""
+    opening = f"With the synthetic examples{and_words} the student"
     if gain > 0:
-        return f"With the synthetic examples the student gains {gain:.1f} points of {name}."
-    return (
-        f"With the synthetic examples the student loses {-gain:.1f} points of {name}: "
-        "here they did harm."
-    )
+        return f"{opening} gains {gain:.1f} points of {name}."
+    return f"{opening} loses {-gain:.1f} points of {name}: here they did harm."
 
 
 def _of_which(first: Comparison) -> str:
-    """Return what of the gain the labels' own words give without any synthetic example."""
-    alone, seed_only = first.between.get(LABEL_TEXTS), first.seed_only
-    if alone is None or alone.mean is None or seed_only.mean is None:
+    """Return what each part of what augmented learned gives without the other."""
+    seed_only = first.seed_only.mean
+    words, texts = (first.between.get(part) for part in (LABEL_TEXTS, SYNTHETIC))
+    if seed_only is None or words is None or texts is None:
         return ""
-    gain = signed(alone.mean - seed_only.mean)
-    return f" The labels' own words and descriptions alone give {gain}."
+    gains = [signed((part.mean or 0.0) - seed_only) for part in (texts, words)]
+    return (
+        f" Synthetic examples alone give {gains[0]}, the labels' own words and descriptions "
+        f"alone {gains[1]}."
+    )
 
 
 def _arm(student: Any, name: str) -> Mapping[str, Any]:

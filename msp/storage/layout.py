@@ -10,7 +10,7 @@
     duplicates/round-000.json                   written last
     synthetic/round-000-shard-0000012.parquet   the kept ones; README.md; manifest.json, last
     student/seed_only/, student/augmented/      direct/ in its place where nothing is generated,
-                                                label_texts/ where labels have words to learn,
+                                                label_texts/, synthetic/ where labels have words,
                                                 before_relabel/ where labels were asked again
     metrics.json, report.html
     state/review/00...7-5f...a1-000003.json     a person's decision on a candidate, written once
@@ -24,11 +24,12 @@ from typing import Literal, get_args
 
 from msp.errors import StorageError
 
-# label_texts: the student of seed examples and labels' own words (student.label_text_weight).
+# label_texts, synthetic: where augmented learns labels' own words, too (student.label_text_weight),
+# the students of seed examples and these alone, and of seed and synthetic examples alone.
 # before_relabel: of a run that asked for its candidates' labels again (denoise.relabel), the
 # student of the labels that were asked for at first. direct: an LM that answers the task
 # itself, where nothing is generated.
-Arm = Literal["seed_only", "label_texts", "augmented", "before_relabel", "direct"]
+Arm = Literal["seed_only", "label_texts", "synthetic", "augmented", "before_relabel", "direct"]
 ARMS: tuple[Arm, ...] = get_args(Arm)
 
 RUN_JSON = "run.json"

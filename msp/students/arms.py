@@ -58,13 +58,15 @@ def training_sets(
             examples,
             config=config.student,
             seed=config.seed,
-            label_texts=() if arm == "seed_only" else texts,
+            label_texts=() if arm in ("seed_only", "synthetic") else texts,
         )
 
     sets = {SetName("seed_only"): learned("seed_only", ())}
     if texts:
         sets[SetName("label_texts")] = learned("label_texts", ())
     if synthetic is not None:
+        if texts:
+            sets[SetName("synthetic")] = learned("synthetic", synthetic())
         sets[SetName("augmented")] = learned("augmented", synthetic())
     if before_relabel is not None:
         sets[SetName("before_relabel")] = learned("before_relabel", before_relabel())

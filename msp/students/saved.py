@@ -143,8 +143,8 @@ def load_student(store: ObjectStore, arm: layout.Arm, *, device: str = "auto") -
 
     Args:
         store: of the run.
-        arm: ``seed_only``, ``augmented``, or ``label_texts`` or ``before_relabel`` of a run that
-            has it.
+        arm: ``seed_only``, ``augmented``, or of a run that has them ``label_texts``,
+            ``synthetic`` or ``before_relabel``.
         device: ``auto`` takes a GPU where there is one; a head is small and stays on the CPU.
 
     Raises:
@@ -155,8 +155,8 @@ def load_student(store: ObjectStore, arm: layout.Arm, *, device: str = "auto") -
     if arm not in layout.ARMS or not store.exists(layout.student_key(arm, DESCRIPTION)):
         raise CheckpointError(
             f"{where} is not there; a run has seed_only and augmented once they are trained, "
-            "label_texts where student.label_text_weight is above 0, and before_relabel where "
-            "denoise.relabel changed labels."
+            "label_texts and synthetic where student.label_text_weight is above 0, and "
+            "before_relabel where denoise.relabel changed labels."
         )
     try:
         found = json.loads(store.read(layout.student_key(arm, DESCRIPTION)))

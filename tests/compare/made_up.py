@@ -41,7 +41,12 @@ class FakeComparison:
 
 
 def figures(
-    before: float, after: float, *, spread: float = 0.6, notes: tuple[str, ...] = ()
+    before: float,
+    after: float,
+    *,
+    spread: float = 0.6,
+    notes: tuple[str, ...] = (),
+    label_texts: bool = False,
 ) -> dict[str, Any]:
     """Return a metrics.json with three trainings of each student."""
 
@@ -53,6 +58,8 @@ def figures(
     sizes = [{"num_synthetic": n, **arm(before + (after - before) * n / 600)} for n in (100, 300)]
     student = {"headline": headline, "seed_only": arm(before), "augmented": arm(after)}
     student["augmented"] = {**student["augmented"], "num_synthetic": 600}
+    if label_texts:
+        student |= {"label_texts": arm(before + 2.0), "synthetic": arm(after - 1.0)}
     return {
         "task": {"notes": list(notes), "num_test": 962},
         "student": {**student, "sizes": sizes},

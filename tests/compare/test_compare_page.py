@@ -142,6 +142,25 @@ def test_texts_and_growth_are_means_over_the_cells_that_have_them() -> None:
     assert "| arm | task | 0 | 100 | all |\n|---|---|---|---|---|\n| msp | one | 45.0" in table
 
 
+def test_what_labels_words_give_stands_beside_the_methods_and_they_without_it() -> None:
+    grid = make_grid(config_of(seeds=[13, 23, 33]))
+    scored = [result_of(c, figures(50.0, 56.0, label_texts=True)) for c in grid.cells]
+    tables = make_tables(grid, scored)
+    overall = tables[0].overall
+    assert overall is not None and overall.label_texts == (52.0, None)
+    over = overall.entries["msp"].over_label_texts
+    assert over is not None and over.mean == 4.0
+    markdown = build_markdown(grid, scored, tables).decode()
+    assert "| seed, label texts | 52.0" in markdown and "over label texts" in markdown
+    plain = markdown.partition("Without the labels' own words")[2]
+    assert "| msp | **55.0" in plain
+    page = build_page(grid, scored, tables).decode()
+    assert "Without the labels" in page and "seed, label texts" in page
+    old = [result_of(c, figures(50.0, 56.0)) for c in grid.cells]
+    for built in (build_page, build_markdown):
+        assert "abel texts" not in built(grid, old, make_tables(grid, old)).decode()
+
+
 def test_without_figures_of_texts_there_is_no_word_of_them() -> None:
     grid = make_grid(config_of())
     assert not text_rows(grid, [unfinished(cell) for cell in grid.cells])

@@ -77,7 +77,7 @@ def test_both_arms_are_scored_saved_and_not_trained_again(config, task) -> None:
     assert scores["seeds"] == [13, 14]
     assert scores["seed_only"].keys() >= METRICS and scores["augmented"]["num_synthetic"] == 6
     assert len(scores["augmented"]["micro_f1"]["per_seed"]) == 2
-    assert json.loads(store.read("state/progress/train.json"))["done_students"] == 4
+    assert json.loads(store.read("state/progress/train.json"))["done_students"] == 8
     student = load_student(store, "augmented", device="cpu")
     assert len(student.predict(["spa", ""])) == 2 and student.description.labels == WORDS
 

@@ -28,6 +28,19 @@ def test_a_gain_beyond_the_spread_is_called_one() -> None:
     )
 
 
+def test_what_each_part_gives_alone_is_told_beside_what_both_give() -> None:
+    parts = {"label_texts": 51.5, "synthetic": 49.75}
+    scores = student(50.0, 53.9) | {
+        arm: {"micro_f1": {"mean": mean, "std": 0.5}} for arm, mean in parts.items()
+    }
+    assert verdict(scores)[1] == (
+        "With the synthetic examples and the labels' own words the student gains 3.9 points of "
+        "micro-F1. Synthetic examples alone give \u22120.2, the labels' own words and "
+        "descriptions alone +1.5."
+    )
+    assert list(compare_headline(scores)[0].between) == ["With label texts", "With synthetic"]
+
+
 def test_a_loss_is_told_as_plainly_as_a_gain() -> None:
     tone, sentence = verdict(student(53.9, 50.0))
     assert tone == "worse"
