@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from msp.config_generate import GenerateConfig, PromptMixConfig
+from msp.config_generate import DataCreationConfig, GenerateConfig, PromptMixConfig
 from msp.config_sections import (
     ClusterConfig,
     DenoiseConfig,
@@ -31,6 +31,7 @@ from msp.config_sections import (
 
 __all__ = [
     "ClusterConfig",
+    "DataCreationConfig",
     "DenoiseConfig",
     "Fraction",
     "GenerateConfig",
@@ -73,7 +74,8 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _check_across_sections(self) -> RunConfig:
         made, kept = self.generate.num_candidates_per_unit, self.denoise.num_kept_per_unit
-        if made < kept:
+        # A reply of data_creation holds several.
+        if made < kept and not self.generate.grows:
             raise ValueError(
                 f"generate.num_candidates_per_unit is {made}, but denoise.num_kept_per_unit is "
                 f"{kept}; over-generate at least as many as you keep."

@@ -33,6 +33,11 @@ TASK_SETTINGS: dict[str, tuple[str, ...]] = {
     "actdial": ("full", "few_shot"),
     "trec": ("full", "few_shot"),
     "subj": ("full", "few_shot"),
+    "winogrande": ("full", "few_shot"),
+    "csqa": ("full", "few_shot"),
+    "strategyqa": ("full", "few_shot"),
+    "pubmedqa": ("full", "few_shot"),
+    "boolq": ("full", "few_shot"),
 }
 _NEEDS_DOMAIN = {
     "nlupp": "banking and hotels",
@@ -44,9 +49,21 @@ _NEEDS_DOMAIN = {
 class TaskConfig(Section):
     """What is labelled, and which examples are seed, dev and test."""
 
-    name: Literal["jsonl", "nlupp", "crossner", "topv2", "banking77", "actdial", "trec", "subj"] = (
-        Field(description="the task's reader")
-    )
+    name: Literal[
+        "jsonl",
+        "nlupp",
+        "crossner",
+        "topv2",
+        "banking77",
+        "actdial",
+        "trec",
+        "subj",
+        "winogrande",
+        "csqa",
+        "strategyqa",
+        "pubmedqa",
+        "boolq",
+    ] = Field(description="the task's reader")
     path: str = Field(
         description="data file (jsonl, actdial) or folder; sample:front_desk ships with the project"
     )
@@ -312,6 +329,11 @@ class StudentConfig(Section):
     embedding_noise: Annotated[float, Field(ge=0.0)] = Field(
         2.0,
         description="head only: standard deviation of the noise on embeddings of unit variance",
+    )
+    learns_from: Literal["both", "synthetic"] = Field(
+        "both",
+        description="of the augmented student: seed and synthetic examples, or synthetic ones "
+        "alone, which sets them against the human data of the other student",
     )
     synthetic_weight: PositiveFloat = Field(
         0.5, description="how often synthetic examples are drawn, all against all seed examples"

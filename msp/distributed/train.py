@@ -74,7 +74,13 @@ def train_students(
     """
     labels = [attribute.name for attribute in task.ontology.attributes]
     sets = {
-        arm: training_set_of(task, examples, config=config.student, seed=config.seed)
+        arm: training_set_of(
+            task,
+            examples,
+            config=config.student,
+            seed=config.seed,
+            with_real=_learns_from_real(config, arm),
+        )
         for arm, examples in _examples_by_arm(synthetic, before_relabel).items()
     }
     dev, test = (labelled_texts(split, labels, task.kind) for split in (task.dev, task.test))
@@ -91,7 +97,8 @@ def train_students(
                 StudentWork(config.student, store, tuple(missing), sets, evaluation, nodes)
             )
             state["seconds_per_training"] = seconds
-    scores = _scores(store, trainings, sets, len(task.seeds))
+    nums = {arm: len(task.seeds) * _learns_from_real(config, arm) for arm in sets}
+    scores = _scores(store, trainings, sets, nums)
     headline = list(HEADLINE[task.kind])
     return {**scores, "headline": headline, "wall_seconds": _wall_seconds(store)}
 
@@ -106,6 +113,10 @@ def _examples_by_arm(
     if before_relabel is not None:
         arms["before_relabel"] = before_relabel()
     return arms
+
+
+def _learns_from_real(config: RunConfig, arm: layout.Arm) -> bool:
+    return arm == "seed_only" or config.student.learns_from == "both"
 
 
 def _plan(config: RunConfig, sets: Mapping[layout.Arm, TrainingSet]) -> list[Training]:
@@ -154,14 +165,14 @@ def _scores(
     store: ObjectStore,
     trainings: Sequence[Training],
     sets: Mapping[layout.Arm, TrainingSet],
-    num_seed_examples: int,
+    num_seed_examples: Mapping[layout.Arm, int],
 ) -> dict[str, Any]:
     arms: dict[str, Any] = {}
     for arm in sets:
         found = [finished_scores(store, t) for t in trainings if t.arm == arm]
         arms[arm] = {
             **summarise([scores for scores in found if scores is not None]),
-            "num_seed_examples": num_seed_examples,
+            "num_seed_examples": num_seed_examples[arm],
             "num_synthetic": sets[arm].num_synthetic,
         }
     return {**arms, "seeds": sorted({t.seed for t in trainings})}

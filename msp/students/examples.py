@@ -18,7 +18,7 @@ import numpy.typing as npt
 from msp.config import StudentConfig
 from msp.errors import TaskDataError, did_you_mean
 from msp.records import Example
-from msp.tasks.base import Kind, TaskData
+from msp.tasks.base import KINDS_WITH_TARGET, Kind, TaskData
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -31,7 +31,8 @@ class LabelledTexts:
     Args:
         texts: N of them.
         gold: [N, A], true where text n carries label a.
-        targets: where labels stand in each text, in brackets; empty in tasks without words.
+        targets: where labels stand in each text, in brackets, or what a question's options are;
+            empty where labels are all there is.
         is_single: whether each text has exactly one label.
     """
 
@@ -82,11 +83,11 @@ def labelled_texts(
                     f"that the student learns{near or '.'}"
                 )
             gold[row, columns[name]] = True
-    has_words = kind in ("tagging", "parse")
+    has_targets = kind in KINDS_WITH_TARGET
     return LabelledTexts(
         texts=tuple(example.text for example in examples),
         gold=gold,
-        targets=tuple(example.target or "" for example in examples) if has_words else (),
+        targets=tuple(example.target or "" for example in examples) if has_targets else (),
         is_single=kind == "single_label",
     )
 
@@ -104,7 +105,12 @@ def training_set(
 
 
 def training_set_of(
-    task: TaskData, synthetic: Iterable[Example], *, config: StudentConfig, seed: int
+    task: TaskData,
+    synthetic: Iterable[Example],
+    *,
+    config: StudentConfig,
+    seed: int,
+    with_real: bool = True,
 ) -> TrainingSet:
     """Return what an arm learns from, bounded however many synthetic examples there are.
 
@@ -119,9 +125,10 @@ def training_set_of(
         synthetic: read once; none for the seed-only arm. Their order must not change between runs.
         config: the student section.
         seed: of the sample.
+        with_real: whether seed examples are among it.
     """
     labels = [attribute.name for attribute in task.ontology.attributes]
-    real = (task.seeds, task.source)
+    real = (task.seeds, task.source) if with_real else ((), ())
     return _training_set(real, synthetic, (labels, task.kind), config, seed)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from msp.config import StudentConfig
 from msp.models.encoder import SentenceEncoder
+from msp.students.choice import Chooser
 from msp.students.examples import Floats, LabelledTexts, TrainingSet
 from msp.students.finetune import (
     ALONE,
@@ -236,6 +237,8 @@ def make_learner(task: TaskData, metrics: Sequence[str]) -> Learner:
         metrics: of ``task.metrics``.
     """
     paper = "paper_compatible" in metrics
+    if task.kind == "choice":
+        return Chooser(tuple(attribute.name for attribute in task.ontology.attributes))
     if task.kind not in ("tagging", "parse"):
         labels = tuple(attribute.name for attribute in task.ontology.attributes)
         return Classifier(labels, task.kind == "single_label", paper)

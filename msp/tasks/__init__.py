@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msp.config import TaskConfig
-from msp.tasks import actdial, banking77, crossner, jsonl, nlupp, sentences, topv2
+from msp.tasks import actdial, banking77, crossner, jsonl, nlupp, questions, sentences, topv2
 from msp.tasks.base import TaskData
 
 READERS: dict[str, Callable[..., TaskData]] = {
@@ -17,6 +17,7 @@ READERS: dict[str, Callable[..., TaskData]] = {
     "actdial": actdial.load,
     "trec": sentences.load_trec,
     "subj": sentences.load_subj,
+    **questions.READERS,
 }
 
 

@@ -12,10 +12,36 @@ from msp.records import Example
 from msp.tasks.linearise import linearise, parse_target
 from msp.tasks.ontology import Ontology
 
-__all__ = ["Kind", "TaskData", "content_hash", "linearise", "parse_target"]
+__all__ = [
+    "KINDS_WITH_TARGET",
+    "Kind",
+    "QuestionForm",
+    "TaskData",
+    "content_hash",
+    "linearise",
+    "parse_target",
+]
 
-# What a student answers: any number of labels, one label, labelled spans, or a tree of them.
-Kind = Literal["multilabel", "single_label", "tagging", "parse"]
+# What a student answers: any number of labels, one label, labelled spans, or a tree of them; or
+# which of a question's options is right.
+Kind = Literal["multilabel", "single_label", "tagging", "parse", "choice"]
+# Of these an example's target says what its labels alone do not.
+KINDS_WITH_TARGET: tuple[Kind, ...] = ("tagging", "parse", "choice")
+
+
+@dataclass(frozen=True)
+class QuestionForm:
+    """What all questions of a task with options are like.
+
+    Args:
+        num_options: of each question.
+        options: where they are the same for all, in their order; else each question has its own.
+        has_context: whether each has a context that it is asked about.
+    """
+
+    num_options: int
+    options: tuple[str, ...] = ()
+    has_context: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,6 +62,7 @@ class TaskData:
             but nothing is generated for them.
         rejected: texts that reviewers of earlier runs rejected; none is kept again.
         reviewed_hash: SHA-256 (hex) over what reviewers decided, where it counts; else empty.
+        questions: of kind choice: what its questions are like; None elsewhere.
     """
 
     ontology: Ontology
@@ -50,6 +77,7 @@ class TaskData:
     source: tuple[Example, ...] = ()
     rejected: tuple[str, ...] = ()
     reviewed_hash: str = ""
+    questions: QuestionForm | None = None
 
     @property
     def labelled(self) -> tuple[Example, ...]:

@@ -19,6 +19,7 @@ HEADLINE: dict[str, tuple[str, ...]] = {
     "single_label": ("accuracy", "macro_f1"),
     "tagging": ("entity_f1", "entity_macro_f1"),
     "parse": ("exact_match", "intent_accuracy", "slot_f1"),
+    "choice": ("accuracy",),
 }
 
 
