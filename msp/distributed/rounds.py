@@ -20,6 +20,7 @@ from msp.distributed.census import cutoffs, merged, round_census
 from msp.distributed.duplicates import find_round_duplicates
 from msp.distributed.generate import Totals, generate_round, resume_totals
 from msp.distributed.shard_source import ShardId
+from msp.errors import DropRateError
 from msp.methods import RoundPlan, open_rounds
 from msp.methods.balance import attribute_sums
 from msp.methods.combinations import carried
@@ -83,8 +84,20 @@ def generate_candidates(config: RunConfig, task: TaskData, store: ObjectStore) -
     quota = quota_record(task, plan.number + 1, targets=targets, numbers=numbers, census=census)
     quota["stopped"] = rounds.stopped
     store.write(layout.QUOTA_JSON, json.dumps(quota, indent=1).encode())
+    if rounds.stopped and not quota["num_delivered"]:
+        raise _nothing_grown(rounds.stopped, census)
     _say_short(quota)
     return run.shards
+
+
+def _nothing_grown(stopped: str, census: Census) -> DropRateError:
+    reasons: Counter[str] = sum((count.reasons for count in census.values()), Counter())
+    commonest = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
+    return DropRateError(
+        f"nothing was kept of {reasons.total()} candidates ({commonest}): {stopped}; name a larger "
+        "model.name, raise generate.max_new_tokens, or show a simpler example as "
+        "generate.data_creation.example."
+    )
 
 
 def _accepted(store: ObjectStore, shards: list[ShardId], plan: RoundPlan) -> Iterator[MadeUnit]:

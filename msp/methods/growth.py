@@ -126,12 +126,12 @@ class GrownRounds:
         self._num_accepted += 1
 
     def _round(self, number: int, first_unit: int, census: Census) -> RoundPlan:
-        lacking = {
+        lacking: dict[Cell, float] = {
             cell: wanted - census.get(cell, CellCount()).accepted
             for cell, wanted in self.targets.items()
         }
         rate = self._rate()
-        missing = sum(max(lack, 0) for lack in lacking.values())
+        missing = sum(max(lack, 0.0) for lack in lacking.values())
         places = self._places_to_ask(number, max(1, math.ceil(_MARGIN * missing / rate)))
         requests = []
         for chain, place in enumerate(places):

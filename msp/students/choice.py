@@ -58,7 +58,8 @@ class ChoiceTexts:
     @classmethod
     def of(cls, questions: Sequence[ChoiceQuestion]) -> ChoiceTexts:
         """Return the texts of questions, in their order."""
-        texts, starts = [], []
+        texts: list[str] = []
+        starts: list[int] = []
         for question in questions:
             starts.append(len(texts))
             texts += [question.question, question.context or "", *question.options]
@@ -140,7 +141,8 @@ def head_choices(
     vectors = _vectors(texts, features)
     said: list[int] = []
     with torch.inference_mode():
-        for rows in torch.arange(len(questions)).split(_BATCH):
+        for start in range(0, len(questions), _BATCH):
+            rows = torch.arange(start, min(start + _BATCH, len(questions)))
             inputs, there = texts.inputs(vectors, rows)
             said += _masked(student(inputs)[..., 0], there).argmax(dim=1).tolist()
     return said

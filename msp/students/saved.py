@@ -106,8 +106,8 @@ class Student:
         assert self.description.is_choice, "this student names labels: see predict()"
         if isinstance(self.module, FinetunedStudent):
             return answers_of(self.module, questions, self.encoder)
-        vectors = self.encoder.encode(ChoiceTexts.of(questions).texts) if questions else []
-        return answers_of(self.module, questions, vectors)
+        vectors = self.encoder.encode(ChoiceTexts.of(questions).texts)
+        return answers_of(self.module, questions, list(vectors))
 
     def predict(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """Return each text's labels, in the ontology's order; a text may have none."""
