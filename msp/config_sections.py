@@ -39,6 +39,7 @@ TASK_SETTINGS: dict[str, tuple[str, ...]] = {
     "pubmedqa": ("full", "few_shot"),
     "boolq": ("full", "few_shot"),
 }
+QUESTION_TASKS = ("winogrande", "csqa", "strategyqa", "pubmedqa", "boolq")
 _NEEDS_DOMAIN = {
     "nlupp": "banking and hotels",
     "crossner": "the folders of task.path, such as music",
@@ -93,6 +94,11 @@ class TaskConfig(Section):
     max_seed_examples: PositiveInt | None = Field(
         None, description="at most this many seed examples, drawn by seed"
     )
+    also_test: list[Literal["winogrande", "csqa", "strategyqa", "pubmedqa", "boolq"]] = Field(
+        [],
+        description="of questions with options: sets beside this one, in the same folder, on whose "
+        "test questions the students are scored, too",
+    )
     dev_fraction: Fraction = Field(
         0.2,
         description="share of the training part held out as dev where the data names no dev split",
@@ -127,6 +133,11 @@ class TaskConfig(Section):
             raise ValueError(f"task.predict is slots, which jsonl and nlupp know; not {self.name}.")
         if self.predict == "label" and self.name != "jsonl":
             raise ValueError(f"task.predict is label, which jsonl knows; not {self.name}.")
+        if self.also_test and self.name not in QUESTION_TASKS:
+            raise ValueError(
+                f"task.also_test is set, but {self.name} is no set of questions with options; "
+                f"these are {', '.join(QUESTION_TASKS)}."
+            )
         if "standard" not in self.metrics:
             raise ValueError("task.metrics leaves out standard, which a run is judged by; add it.")
         return self
@@ -329,6 +340,11 @@ class StudentConfig(Section):
     embedding_noise: Annotated[float, Field(ge=0.0)] = Field(
         2.0,
         description="head only: standard deviation of the noise on embeddings of unit variance",
+    )
+    curve: bool = Field(
+        False,
+        description="also train every student on the first 10, 20, ... 90 % of its examples, for "
+        "the learning curve in metrics.json",
     )
     learns_from: Literal["both", "synthetic"] = Field(
         "both",

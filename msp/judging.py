@@ -122,13 +122,14 @@ def _target_of(task: TaskData) -> TargetOf:
 
 
 def evaluation_texts(config: RunConfig, task: TaskData) -> EvaluationTexts:
-    """Return the task's dev and test texts and those of ``denoise.decontaminate``, hashed.
+    """Return the texts of the task's dev and test sets and ``denoise.decontaminate``, hashed.
 
     Raises:
         ConfigError: a file of ``denoise.decontaminate`` is not there.
         TaskDataError: one of its lines cannot be read.
     """
-    own = (example.text for example in (*task.dev, *task.test))
+    further = chain.from_iterable(task.also_test.values())
+    own = (example.text for example in chain(task.dev, task.test, further))
     texts = chain(own, read_evaluation_texts(config.denoise.decontaminate))
     if not config.generate.grows:
         return EvaluationTexts(texts)

@@ -215,7 +215,7 @@ def committed_rows(
     with data_context():
         # Small enough to travel inside the actor's own record: arguments in the object
         # store can be lost with their node, and then no actor restarts.
-        lean = dataclasses.replace(task, dev=(), test=())
+        lean = dataclasses.replace(task, dev=(), test=(), also_test={})
         job = (config, lean, round_plan)
         yield from _pipeline(config, job, evaluation, shards).iter_rows()
 

@@ -33,7 +33,7 @@ class StudentWork:
         config: the student section.
         store: where scores are committed.
         trainings: in the order in which they are done.
-        training_sets: arm -> what it learns from.
+        training_sets: arm and percent -> what is learned from.
         evaluation: what students are scored on.
         labels: of the nodes that finetune; empty for any.
     """
@@ -41,7 +41,7 @@ class StudentWork:
     config: StudentConfig
     store: ObjectStore
     trainings: tuple[Training, ...]
-    training_sets: Mapping[Arm, TrainingSet]
+    training_sets: Mapping[tuple[Arm, int], TrainingSet]
     evaluation: Evaluation
     labels: dict[str, str] = field(default_factory=dict)
 
@@ -67,7 +67,7 @@ def train_and_commit_head(
     store: ObjectStore,
     training: Training,
     learned_from: tuple[TrainingSet, Features],
-    scored_on: tuple[Evaluation, Features, Features],
+    scored_on: tuple[Evaluation, Sequence[Features]],
 ) -> float:
     """Train one head, commit it, and return how many seconds that took.
 
@@ -76,18 +76,18 @@ def train_and_commit_head(
         store: of the run.
         training: which arm and seed.
         learned_from: the arm's training set and its features, one array a text.
-        scored_on: the splits, the features of dev and those of test.
+        scored_on: the evaluation, and the features of each of its splits.
     """
     _set_threads()
     started = time.monotonic()
     training_set, features = learned_from
-    evaluation, dev, test = scored_on
+    evaluation, seen = scored_on
     learner = evaluation.learner
     head = learner.train_head(config, training_set, features, seed=training.seed)
-    answers = (
-        learner.answers(head, evaluation.dev, dev),
-        learner.answers(head, evaluation.test, test),
-    )
+    answers = [
+        learner.answers(head, split, found)
+        for split, found in zip(evaluation.splits, seen, strict=True)
+    ]
     commit_training(
         store,
         training,
@@ -120,19 +120,19 @@ def _finetune(work: StudentWork, training: Training) -> None:
     context = ray.train.get_context()
     encoder = load_encoder(work.config.encoder, device=_device(work.config))
     workers = Workers(context.get_world_rank(), context.get_world_size(), _average_gradients)
-    learner, learned_from = work.evaluation.learner, work.training_sets[training.arm]
+    learner = work.evaluation.learner
+    learned_from = work.training_sets[training.arm, training.percent]
     student = learner.finetune(
         work.config, learned_from, encoder, seed=training.seed, workers=workers
     )
     if workers.rank:
         return
-    splits = (work.evaluation.dev, work.evaluation.test)
-    dev, test = (learner.answers(student, split, encoder) for split in splits)
+    answers = [learner.answers(student, split, encoder) for split in work.evaluation.splits]
     commit_training(
         work.store,
         training,
         student,
-        answers=(dev, test),
+        answers=answers,
         evaluation=work.evaluation,
         described_as=("finetune", work.config.encoder, encoder.dimension),
     )

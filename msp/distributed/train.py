@@ -41,6 +41,7 @@ from msp.tasks.metrics import HEADLINE
 
 _POLL_SECONDS = 1.0
 _MAX_FAILURES = 3
+_CURVE = tuple(range(10, 101, 10))
 
 
 def train_students(
@@ -72,7 +73,6 @@ def train_students(
         CheckpointError: the student's encoder is not there.
         TaskDataError: an example carries a label that the ontology does not know.
     """
-    labels = [attribute.name for attribute in task.ontology.attributes]
     sets = {
         arm: training_set_of(
             task,
@@ -83,9 +83,9 @@ def train_students(
         )
         for arm, examples in _examples_by_arm(synthetic, before_relabel).items()
     }
-    dev, test = (labelled_texts(split, labels, task.kind) for split in (task.dev, task.test))
-    evaluation = Evaluation(dev, test, make_learner(task, config.task.metrics))
-    trainings = _plan(config, sets)
+    parts = _parts(config, sets)
+    evaluation = _evaluation(config, task)
+    trainings = _plan(config, parts)
     missing = [t for t in trainings if finished_scores(store, t) is None]
     before_seconds = _wall_seconds(store) if len(missing) < len(trainings) else 0.0
     if missing:
@@ -94,7 +94,7 @@ def train_students(
         with placement.ours_out_of_rays(), _progress(store, trainings, before_seconds) as state:
             nodes = config.cluster.student_labels
             seconds = train(
-                StudentWork(config.student, store, tuple(missing), sets, evaluation, nodes)
+                StudentWork(config.student, store, tuple(missing), parts, evaluation, nodes)
             )
             state["seconds_per_training"] = seconds
     nums = {arm: len(task.seeds) * _learns_from_real(config, arm) for arm in sets}
@@ -115,16 +115,38 @@ def _examples_by_arm(
     return arms
 
 
+def _parts(
+    config: RunConfig, sets: Mapping[layout.Arm, TrainingSet]
+) -> dict[tuple[layout.Arm, int], TrainingSet]:
+    """Return arm and percent -> what is learned from: all of it, and its parts for a curve."""
+    percents = _CURVE if config.student.curve else (100,)
+    return {
+        (arm, percent): found if percent == 100 else found.first(percent, config.seed)
+        for arm, found in sets.items()
+        for percent in percents
+    }
+
+
+def _evaluation(config: RunConfig, task: TaskData) -> Evaluation:
+    labels = [attribute.name for attribute in task.ontology.attributes]
+    dev, test, *others = (
+        labelled_texts(split, labels, task.kind)
+        for split in (task.dev, task.test, *task.also_test.values())
+    )
+    further = dict(zip(task.also_test, others, strict=True))
+    return Evaluation(dev, test, make_learner(task, config.task.metrics), further)
+
+
 def _learns_from_real(config: RunConfig, arm: layout.Arm) -> bool:
     return arm == "seed_only" or config.student.learns_from == "both"
 
 
-def _plan(config: RunConfig, sets: Mapping[layout.Arm, TrainingSet]) -> list[Training]:
-    hashes = {arm: found.content_hash for arm, found in sets.items()}
+def _plan(config: RunConfig, parts: Mapping[tuple[layout.Arm, int], TrainingSet]) -> list[Training]:
+    hashes = {part: found.content_hash for part, found in parts.items()}
     return [
-        Training(arm, config.seed + k, hashes[arm], is_saved=k == 0)
+        Training(arm, config.seed + k, hashes[arm, percent], k == 0 and percent == 100, percent)
         for k in range(config.student.num_seeds)
-        for arm in sets
+        for arm, percent in parts
     ]
 
 
@@ -132,19 +154,25 @@ def _train_heads(work: StudentWork) -> float:
     """Return the mean seconds of one training."""
     evaluation = work.evaluation
     inputs_of = evaluation.learner.inputs
-    splits = [*work.training_sets.values(), evaluation.dev, evaluation.test]
+    splits = [*work.training_sets.values(), *evaluation.splits]
     texts = [text for split in splits for text in inputs_of(split)]
     features = embed_texts(work.config, evaluation.learner, texts)
     learned_from = {
-        arm: ray.put((found, gather(features, inputs_of(found))))
-        for arm, found in work.training_sets.items()
+        part: ray.put((found, gather(features, inputs_of(found))))
+        for part, found in work.training_sets.items()
     }
-    dev, test = (gather(features, inputs_of(split)) for split in (evaluation.dev, evaluation.test))
-    scored_on = ray.put((evaluation, dev, test))
+    seen = [gather(features, inputs_of(split)) for split in evaluation.splits]
+    scored_on = ray.put((evaluation, seen))
     train = ray.remote(train_and_commit_head).options(**TASK_OPTIONS)
     seconds: list[float] = ray.get(
         [
-            train.remote(work.config, work.store, training, learned_from[training.arm], scored_on)
+            train.remote(
+                work.config,
+                work.store,
+                training,
+                learned_from[training.arm, training.percent],
+                scored_on,
+            )
             for training in work.trainings
         ]
     )
@@ -169,13 +197,33 @@ def _scores(
 ) -> dict[str, Any]:
     arms: dict[str, Any] = {}
     for arm in sets:
-        found = [finished_scores(store, t) for t in trainings if t.arm == arm]
+        of_arm = [training for training in trainings if training.arm == arm]
         arms[arm] = {
-            **summarise([scores for scores in found if scores is not None]),
+            **_summary(store, [training for training in of_arm if training.percent == 100]),
+            **_curve(store, of_arm),
             "num_seed_examples": num_seed_examples[arm],
             "num_synthetic": sets[arm].num_synthetic,
         }
     return {**arms, "seeds": sorted({t.seed for t in trainings})}
+
+
+def _curve(store: ObjectStore, trainings: Sequence[Training]) -> dict[str, Any]:
+    """Return percent -> the figures of an arm's trainings on that part, where parts were asked."""
+    percents = sorted({training.percent for training in trainings})
+    if percents == [100]:
+        return {}
+    found = {
+        str(percent): _summary(store, [t for t in trainings if t.percent == percent])
+        for percent in percents
+    }
+    for figures in found.values():
+        figures.pop("per_attribute")
+    return {"curve": found}
+
+
+def _summary(store: ObjectStore, trainings: Sequence[Training]) -> dict[str, Any]:
+    found = [finished_scores(store, training) for training in trainings]
+    return summarise([scores for scores in found if scores is not None])
 
 
 @contextmanager

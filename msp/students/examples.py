@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -53,6 +53,20 @@ class TrainingSet(LabelledTexts):
 
     weights: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     num_synthetic: int = 0
+
+    def first(self, percent: int, seed: int) -> TrainingSet:
+        """Return a part of it, drawn by seed; a smaller one is within every larger one."""
+        size = -(-len(self.texts) * percent // 100)
+        line = np.random.default_rng(seed).permutation(len(self.texts))
+        rows = np.sort(line[:size]).tolist()
+        return replace(
+            self,
+            texts=tuple(self.texts[row] for row in rows),
+            gold=self.gold[rows],
+            targets=tuple(self.targets[row] for row in rows) if self.targets else (),
+            weights=self.weights[rows],
+            num_synthetic=round(self.num_synthetic * percent / 100),
+        )
 
     @property
     def content_hash(self) -> str:

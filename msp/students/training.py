@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from msp.storage import layout
@@ -22,17 +23,20 @@ class Training:
         seed: of its initial weights, batches and noise.
         content_hash: of what it learns from; scores for other data do not count.
         is_saved: whether its student is the one that the run keeps.
+        percent: of the arm's examples that it learns from; below 100 for a learning curve.
     """
 
     arm: layout.Arm
     seed: int
     content_hash: str
     is_saved: bool
+    percent: int = 100
 
     @property
     def key(self) -> str:
         """Where its scores are."""
-        return layout.student_key(self.arm, f"seed-{self.seed}.json")
+        part = "" if self.percent == 100 else f"first-{self.percent}-"
+        return layout.student_key(self.arm, f"{part}seed-{self.seed}.json")
 
 
 @dataclass(frozen=True)
@@ -43,11 +47,27 @@ class Evaluation:
         dev: chooses the threshold; may be empty.
         test: gives the figures.
         learner: the kind of student.
+        further: further test splits by name; their figures have it in theirs.
     """
 
     dev: LabelledTexts
     test: LabelledTexts
     learner: Learner
+    further: Mapping[str, LabelledTexts] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> list[LabelledTexts]:
+        """Dev, test and what is further, in this order."""
+        return [self.dev, self.test, *self.further.values()]
+
+    def score(self, answers: Sequence[Any]) -> dict[str, Any]:
+        """Return the scores of a student's answers to :attr:`splits`."""
+        dev = (answers[0], self.dev)
+        scores = self.learner.score(dev, (answers[1], self.test))
+        for (name, split), said in zip(self.further.items(), answers[2:], strict=True):
+            found = self.learner.score(dev, (said, split))["metrics"]
+            scores["metrics"] |= {f"{metric}_on_{name}": value for metric, value in found.items()}
+        return scores
 
 
 def finished_scores(store: ObjectStore, training: Training) -> dict[str, Any] | None:
@@ -70,7 +90,7 @@ def commit_training(
     training: Training,
     module: StudentModule,
     *,
-    answers: tuple[Any, Any],
+    answers: Sequence[Any],
     evaluation: Evaluation,
     described_as: tuple[str, str, int],
 ) -> None:
@@ -80,12 +100,11 @@ def commit_training(
         store: of the run.
         training: which one it was.
         module: what it made.
-        answers: what the student says of dev and of test.
+        answers: what the student says of each of the evaluation's splits.
         evaluation: the splits.
         described_as: ``head`` or ``finetune``, and the encoder's name and dimension.
     """
-    dev, test = answers
-    scores = evaluation.learner.score((dev, evaluation.dev), (test, evaluation.test))
+    scores = evaluation.score(answers)
     if training.is_saved:
         kind, name, dimension = described_as
         description = evaluation.learner.describe(kind, (name, dimension), scores)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from msp.records import Example
@@ -63,6 +63,7 @@ class TaskData:
         rejected: texts that reviewers of earlier runs rejected; none is kept again.
         reviewed_hash: SHA-256 (hex) over what reviewers decided, where it counts; else empty.
         questions: of kind choice: what its questions are like; None elsewhere.
+        also_test: further test examples that students are scored on, by the name of their set.
     """
 
     ontology: Ontology
@@ -78,6 +79,7 @@ class TaskData:
     rejected: tuple[str, ...] = ()
     reviewed_hash: str = ""
     questions: QuestionForm | None = None
+    also_test: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
 
     @property
     def labelled(self) -> tuple[Example, ...]:

@@ -87,17 +87,15 @@ def load(config: TaskConfig, *, seed: int, name: str) -> TaskData:
     Raises:
         TaskDataError: a file is missing, or a line is not as published; names file and line.
     """
-    found = _SETS[name]
-    folder = Path(config.path).expanduser()
-    if (folder / found.folder).is_dir():
-        folder = folder / found.folder
+    form, folder = _SETS[name].form, _folder(config, name)
     training, dev, test = (
-        _read(folder / f"{split}.jsonl", found.form, name) for split in ("train", "dev", "test")
+        _read(folder / f"{split}.jsonl", form, name) for split in ("train", "dev", "test")
     )
     parts = Parts(training, dev, test, folder.name, config.dev_fraction, kind="choice")
-    task = build_task(parts, ontology_of(found.form), domain=name, config=config, seed=seed)
+    task = build_task(parts, ontology_of(form), domain=name, config=config, seed=seed)
     notes = (*task.notes, *_doubled((*task.seeds, *task.dev, *task.test)))
-    return replace(task, questions=found.form, notes=notes)
+    further = {other: _test_of(config, other) for other in config.also_test if other != name}
+    return replace(task, questions=form, notes=notes, also_test=further)
 
 
 READERS = {name: partial(load, name=name) for name in _SETS}
@@ -138,6 +136,19 @@ def checked_question(row: Any, form: QuestionForm, where: str) -> ChoiceQuestion
         options=options,
         label=_label(row.get("label"), options, where),
     )
+
+
+def _folder(config: TaskConfig, name: str) -> Path:
+    folder = Path(config.path).expanduser()
+    own = folder / _SETS[name].folder
+    return own if own.is_dir() else folder
+
+
+def _test_of(config: TaskConfig, name: str) -> tuple[Example, ...]:
+    """Return another set's test questions; what they count as here, nobody asks."""
+    folder = Path(config.path).expanduser() / _SETS[name].folder
+    found = _read(folder / "test.jsonl", _SETS[name].form, name)
+    return tuple(replace(example, attributes=()) for example in found)
 
 
 def _options(found: Any, form: QuestionForm, where: str) -> tuple[str, ...]:

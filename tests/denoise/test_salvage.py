@@ -68,7 +68,7 @@ BROKEN = {
                                     {"label_not_an_option": 1}),
     "a question without a word": (said(item(1, question=" ?!"), item(2)), [2],
                                   {"empty_question": 1}),
-    "half of a character pair": (said(item(1)) + '{"question": "\\ud800?", "options": '
+    "half of a character pair": (said(item(1)) + '{"question": "x \\ud800?", "options": '
                                  '["ann", "bob", "eve"], "label": "eve"}', [1], {"not_json": 1}),
     "no object at all": ("I cannot do that.", [], {"no_item": 1}),
     "nothing": ("", [], {"no_item": 1}),

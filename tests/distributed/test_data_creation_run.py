@@ -17,7 +17,7 @@ pytestmark = pytest.mark.ray
 
 CONFIG = """
 output_uri: {output}
-task: {{name: strategyqa, path: {data}}}
+task: {{name: strategyqa, path: {data}, also_test: [csqa]}}
 generate:
   method: data_creation
   engine: scripted
@@ -27,24 +27,30 @@ generate:
   units_per_shard: 2
   max_new_tokens: 300
 denoise: {{num_kept_per_unit: 4}}
-student: {{num_seeds: 1, num_steps: 20, learns_from: synthetic}}
+student: {{num_seeds: 1, num_steps: 20, learns_from: synthetic, curve: true}}
 """
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("strategyqa")
-    for split, num in (("train", 10), ("dev", 4), ("test", 10)):
-        rows = [
-            {
-                "question": f"Is {split} {n} of a kind, as was said {n * 7} times?",
-                "context": None,
-                "options": ["True", "False"],
-                "label": n % 2 == 0,
-            }
-            for n in range(num)
-        ]
-        (folder / f"{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    folder = tmp_path_factory.mktemp("sets")
+    for place, options in (
+        ("yesno_close/strategyqa", ["True", "False"]),
+        ("mcqa_5/csqa", ["ann", "bob", "eve", "joe", "zoe"]),
+    ):
+        (folder / place).mkdir(parents=True)
+        for split, num in (("train", 10), ("dev", 4), ("test", 10)):
+            rows = [
+                {
+                    "question": f"Is {split} {n} of a kind, as was said {n * 7} times?",
+                    "context": None,
+                    "options": options,
+                    "label": options[n % 2],
+                }
+                for n in range(num)
+            ]
+            text = "".join(f"{json.dumps(row)}\n" for row in rows)
+            (folder / place / f"{split}.jsonl").write_text(text)
     return folder
 
 
@@ -102,6 +108,11 @@ def test_the_second_student_learns_from_synthetic_examples_alone(unbroken: Path)
     assert student["augmented"]["num_seed_examples"] == 0
     assert student["augmented"]["num_synthetic"] == 121
     assert student["seed_only"]["num_seed_examples"] == 10
+    for arm in ("seed_only", "augmented"):
+        curve = student[arm]["curve"]
+        assert list(curve) == [str(percent) for percent in range(10, 101, 10)]
+        assert curve["100"]["accuracy"] == student[arm]["accuracy"]
+        assert student[arm]["accuracy_on_csqa"]["per_seed"]
     reasons = metrics["generate"]["num_dropped_by_reason"]
     assert {"cut_off", "not_json", "surplus"} <= reasons.keys()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,16 @@ def test_a_student_may_learn_from_synthetic_examples_alone(task: TaskData) -> No
     assert np.all(alone.weights == alone.weights[0])
     both = training_set_of(task, made, config=CONFIG, seed=1)
     assert len(both.texts) == len(task.seeds) + 5
+
+
+def test_parts_for_a_learning_curve_lie_within_each_other(task: TaskData) -> None:
+    whole = learned_from(task)
+    parts = [whole.first(percent, seed=5) for percent in (10, 50, 90, 100)]
+    assert [len(part.texts) for part in parts] == [2, 6, 11, 12]
+    for small, large in pairwise(parts):
+        assert {*small.texts} <= {*large.texts}
+        assert len(small.targets) == len(small.weights) == len(small.gold) == len(small.texts)
+    assert parts[-1].content_hash == whole.content_hash
 
 
 def test_accuracy_counts_answers_and_each_fixed_one_has_its_f1() -> None:

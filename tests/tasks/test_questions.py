@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from msp.config import TaskConfig
 from msp.errors import TaskDataError
@@ -96,3 +97,15 @@ def test_published_questions_that_name_an_option_twice_stay_and_are_counted(
 def test_the_published_files_are_read_from_the_folder_of_all_families(name: str) -> None:
     task = load(name, PUBLISHED)
     assert len(task.seeds) >= 160 and len(task.dev) >= 50 and len(task.test) >= 115
+
+
+def test_other_sets_of_the_same_folder_are_tests_too(tmp_path: Path) -> None:
+    for name, place in (("csqa", "mcqa_5/csqa"), ("boolq", "yesno_open/boolq")):
+        (tmp_path / place).mkdir(parents=True)
+        written(tmp_path / place, name)
+    config = {"name": "csqa", "path": str(tmp_path), "also_test": ["csqa", "boolq"]}
+    task = load_task(TaskConfig.model_validate(config), seed=13)
+    assert list(task.also_test) == ["boolq"] and len(task.also_test["boolq"]) == 4
+    assert all(not example.attributes for example in task.also_test["boolq"])
+    with pytest.raises(ValidationError, match=r"trec is no set of questions with options"):
+        TaskConfig.model_validate({"name": "trec", "path": "x", "also_test": ["csqa"]})
