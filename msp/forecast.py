@@ -128,6 +128,7 @@ def forecast(config: RunConfig, measured: Measured, *, num_planned: int) -> Fore
 def num_waves(config: RunConfig, num_cpus: float) -> int:
     """Return how many trainings come one after the other, all arms and all seeds."""
     trainings = (3 if config.changes_labels else 2) * config.student.num_seeds
+    trainings *= 10 if config.student.curve else 1
     at_once = max(1, int(num_cpus)) if config.student.kind == "head" else 1
     return math.ceil(trainings / at_once)
 
