@@ -25,9 +25,9 @@ from msp.config_sections import (
     PromptsConfig,
     Section,
     StudentConfig,
-    TaskConfig,
     TuneConfig,
 )
+from msp.config_task import TaskConfig
 
 __all__ = [
     "ClusterConfig",

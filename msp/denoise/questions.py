@@ -10,6 +10,7 @@ from msp.config import RunConfig
 from msp.denoise.contamination import EvaluationTexts
 from msp.denoise.keep import OVER_QUOTA
 from msp.denoise.near import NearTexts
+from msp.denoise.noise import attribute_frequencies, attribute_overlap
 from msp.denoise.rules import lexical_reasons, normalise
 from msp.denoise.salvage import Broken, Piece, pieces_of, read_piece
 from msp.denoise.scorer import UNLIKELY, surprise
@@ -36,6 +37,7 @@ class QuestionScorer:
         self._config, self._form = config, task.questions
         self._evaluation = evaluation
         self._seeds = NearTexts(config.denoise, [seed.text for seed in task.seeds])
+        self._frequencies = attribute_frequencies(task.seeds)
         self._rejected = frozenset(map(normalise, task.rejected))
 
     def judge(
@@ -121,7 +123,7 @@ class QuestionScorer:
             reason=reason,
             noise_score=math.nan,
             similarity=math.nan,
-            attribute_overlap=math.nan,
+            attribute_overlap=attribute_overlap(unit.constraint, self._frequencies),
             num_tokens=share.num_tokens,
             logprob=share.logprob,
         )
