@@ -169,7 +169,9 @@ class GrownRounds:
         """Return the nodes that wait, breadth first; where none does, all of them in turn again."""
         if self._waiting:
             return list(self._waiting)[:num]
-        again = min(num, len(self._nodes), self._created.num_chains)
+        # More of them each time, as a round costs more than a few requests.
+        again = max(self._created.num_chains, self._num_fruitless)
+        again = min(num, again, max(1, self._created.max_fruitless - self._num_fruitless))
         start = number * self._created.num_chains
         return [(start + k) % len(self._nodes) for k in range(again)]
 
