@@ -19,7 +19,7 @@ from typing import Any
 from msp.config import TaskConfig
 from msp.errors import TaskDataError, did_you_mean
 from msp.records import Attribute, Example
-from msp.tasks.base import QuestionForm, TaskData
+from msp.tasks.base import QuestionForm, TaskData, content_hash
 from msp.tasks.ontology import Ontology
 from msp.tasks.reading import checked_text, read_json_lines, shown
 from msp.tasks.splits import Parts, build_task
@@ -95,7 +95,11 @@ def load(config: TaskConfig, *, seed: int, name: str) -> TaskData:
     task = build_task(parts, ontology_of(form), domain=name, config=config, seed=seed)
     notes = (*task.notes, *_doubled((*task.seeds, *task.dev, *task.test)))
     further = {other: _test_of(config, other) for other in config.also_test if other != name}
-    return replace(task, questions=form, notes=notes, also_test=further)
+    task = replace(task, questions=form, notes=notes, also_test=further)
+    if not further:
+        return task
+    splits = (task.seeds, task.dev, task.test, *further.values())
+    return replace(task, content_hash=content_hash(task.ontology, *splits))
 
 
 READERS = {name: partial(load, name=name) for name in _SETS}
