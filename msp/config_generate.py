@@ -65,6 +65,11 @@ class DataCreationConfig(Section):
     example: FormattingExample | None = Field(
         None, description="the first one; none: a seed example, drawn by seed"
     )
+    format: Literal["json", "lines"] = Field(
+        "json",
+        description="of requests and replies: a JSON list, whose objects are the questions; or "
+        "numbered lines, of which a reply is one, as the LM that ships knows them",
+    )
     num_chains: PositiveInt = Field(
         4, description="all but tree: requests of a round, each with a chain of examples of its own"
     )
@@ -72,7 +77,7 @@ class DataCreationConfig(Section):
         256, description="tree: the rest of a level waits for the next round"
     )
     max_items_per_reply: Annotated[int, Field(ge=1, le=64)] = Field(
-        8, description="examples read of one reply; what follows them is dropped"
+        8, description="json: examples read of one reply; what follows them is dropped"
     )
     max_fruitless: PositiveInt = Field(
         40, description="requests in a row without an accepted example after which the run stops"

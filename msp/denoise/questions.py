@@ -12,7 +12,7 @@ from msp.denoise.keep import OVER_QUOTA
 from msp.denoise.near import NearTexts
 from msp.denoise.noise import attribute_frequencies, attribute_overlap
 from msp.denoise.rules import lexical_reasons, normalise
-from msp.denoise.salvage import Broken, Piece, pieces_of, read_piece
+from msp.denoise.salvage import Broken, Piece, piece_of_line, pieces_of, read_piece
 from msp.denoise.scorer import UNLIKELY, surprise
 from msp.methods.base import unit_rng
 from msp.prompts.question_text import opening
@@ -60,17 +60,21 @@ class QuestionScorer:
 
     def _pieces(self, unit: Unit, made: Sequence[Generated]) -> Iterator[tuple[Piece, Generated]]:
         """Yield the pieces of a unit's replies, each with its share of the reply's tokens."""
-        begun = opening(unit.constraint.attributes, self._form)
         for reply in made:
-            pieces = pieces_of(
-                begun + reply.text,
-                max_items=self._config.generate.data_creation.max_items_per_reply,
-            )
+            pieces = self._pieces_of(reply, unit.constraint.attributes)
             each, more = divmod(reply.num_tokens, len(pieces))
             for k, piece in enumerate(pieces):
                 num_tokens = each + (k < more)
                 share = num_tokens / reply.num_tokens if reply.num_tokens else 0.0
                 yield piece, Generated(piece.text, num_tokens, reply.logprob * share)
+
+    def _pieces_of(self, reply: Generated, asked: Sequence[str]) -> list[Piece]:
+        generate = self._config.generate
+        if generate.data_creation.format == "lines":
+            is_cut = reply.num_tokens >= generate.max_new_tokens
+            return [piece_of_line(reply.text, self._form, asked, is_cut=is_cut)]
+        whole = opening(asked, self._form) + reply.text
+        return pieces_of(whole, max_items=generate.data_creation.max_items_per_reply)
 
     def _later_reasons(
         self,

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from msp.prompts.question_text import BETWEEN, num_fields
 from msp.tasks.base import QuestionForm
 from msp.tasks.questions import ChoiceQuestion
 
@@ -82,6 +83,30 @@ def pieces_of(reply: str, *, max_items: int) -> list[Piece]:
         rest = text[place.start() :] if place else reply[MAX_REPLY_CHARS:][:_MAX_SHOWN_CHARS]
         pieces.append(Piece(_shown(rest), reason=REPLY_TOO_LONG))
     return pieces or [Piece(_shown(text), reason=NO_ITEM)]
+
+
+def piece_of_line(reply: str, form: QuestionForm, asked: Sequence[str], *, is_cut: bool) -> Piece:
+    """Return the one piece of a reply that is a line of fields.
+
+    Args:
+        reply: the line.
+        form: what questions of the task are like; says which fields there are.
+        asked: the labels of the request; of fixed options, the answer.
+        is_cut: whether the LM stopped because it had no room left.
+    """
+    fields = [field.strip() for field in reply[:MAX_REPLY_CHARS].split(BETWEEN)]
+    shown = _shown(reply)
+    if not any(fields):
+        return Piece(shown, reason=NO_ITEM)
+    if is_cut or len(reply) > MAX_REPLY_CHARS:
+        return Piece(shown, reason=CUT_OFF if is_cut else REPLY_TOO_LONG)
+    if len(fields) != num_fields(form):
+        return Piece(shown, reason=WRONG_FIELDS if form.options else WRONG_NUMBER_OF_OPTIONS)
+    context = fields.pop(0) if form.has_context else None
+    question, *answer = fields
+    options, label = (answer[:-1], answer[-1]) if answer else (list(form.options), asked[0])
+    found = {"context": context, "question": question, "options": options, "label": label}
+    return Piece(shown, found)
 
 
 def read_piece(piece: Piece, form: QuestionForm, asked: Sequence[str]) -> ChoiceQuestion | Broken:

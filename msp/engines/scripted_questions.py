@@ -18,11 +18,14 @@ _CHARS_PER_TOKEN = 4
 # What a context has open at its end; the list before it holds the formatting example, if any.
 _OPEN = re.compile(r'\[?(?P<shown>\{.*\}, )?(?P<open>\{[^{}]*")\Z')
 
+_LACKING_SHARE = 0.1
+BETWEEN = "|"
+
 Item = dict[str, Any]
 
 
 class ScriptedQuestions:
-    """Writes lists of questions like the one that a context shows, without a model.
+    """Writes lists, or lines, of questions like the one that a context shows, without a model.
 
     Of 20 replies about one each is prose, is cut off, has an object that is no JSON, lacks a
     field, has other options than asked for, or an answer that is none of them. A reply
@@ -45,14 +48,33 @@ class ScriptedQuestions:
 
 
 def _reply(context: str, stream: int, room: int) -> Generated:
-    line = context.rpartition("\n")[2]
+    before, _, line = context.rpartition("\n")
     found = _OPEN.search(line)
-    opened = found["open"] if found else '{"question": "'
-    items = [_item(opened, found and found["shown"], stream, k) for k in range(_NUM_ITEMS)]
-    breaks = Random(f"breaks {stream}").choice(_BREAKS)
-    text = breaks(items)[len(opened) :][:room]
+    text = _listed(found["open"], found["shown"], stream) if found else _line(before, stream)
+    text = text[:room]
     num_tokens = -(-len(text) // _CHARS_PER_TOKEN)
     return Generated(text, num_tokens, LOGPROB_PER_TOKEN * num_tokens)
+
+
+def _listed(opened: str, shown: str | None, stream: int) -> str:
+    items = [_item(opened, shown, stream, k) for k in range(_NUM_ITEMS)]
+    return Random(f"breaks {stream}").choice(_BREAKS)(items)[len(opened) :]
+
+
+def _line(before: str, stream: int) -> str:
+    """Return a line with the fields of the last one that is shown; of ten, one lacks a field."""
+    rng = Random(f"line {stream}")
+    shown = before.rpartition("\n")[2].partition(": ")[2]
+    num_others = shown.count(BETWEEN)
+    topic, start = rng.choice(STRAY_TOPICS), rng.choice(OPENERS)
+    number, other = rng.randrange(10**6), rng.randrange(10**6)
+    question = f"{start}, is it so that {topic} {number} {other} times?"
+    if num_others == 1:
+        fields = [f"They say that {topic}, {number} times a year.", question]
+    else:
+        options = [f"{topic} {k}" for k in range(num_others - 1)]
+        fields = [question, *options, *([rng.choice(options)] if options else [])]
+    return f" {BETWEEN} ".join(fields[1:] if rng.random() < _LACKING_SHARE else fields)
 
 
 def _item(opened: str, shown: str | None, stream: int, place: int) -> Item:

@@ -19,8 +19,8 @@ from msp.methods.base import Opening, candidate_stream, unit_rng
 from msp.methods.growth import Encode, GrownRounds
 from msp.methods.lm_writers import frozen_lm
 from msp.methods.rounds import RoundPlan
-from msp.methods.writing import UnitWriter
-from msp.prompts.question_text import render_request
+from msp.methods.writing import ContextForm, UnitWriter
+from msp.prompts.question_text import render_lines, render_request
 from msp.records import Constraint, Example, Growth, Unit
 from msp.tasks.base import QuestionForm, TaskData
 from msp.tasks.questions import attributes_of, checked_question, ontology_of
@@ -148,10 +148,17 @@ def _encoder(config: RunConfig) -> Encode:
 def created(opening: Opening) -> UnitWriter:
     """Return the writer of replies; the judge reads the questions in them."""
     config, task = opening.config, opening.task
-    form = partial(render_request, form=form_of(config, task))
+    form = _context_form(config, task)
     if config.generate.engine != "scripted":
         return UnitWriter(config, task.ontology, lm=frozen_lm(opening), form=form)
     return UnitWriter(config, task.ontology, form=form, engine=ScriptedQuestions())
+
+
+def _context_form(config: RunConfig, task: TaskData) -> ContextForm:
+    form = form_of(config, task)
+    if config.generate.data_creation.format == "json":
+        return partial(render_request, form=form)
+    return partial(render_lines, form=form, ontology=task.ontology)
 
 
 def check_fits(config: RunConfig, task: TaskData) -> None:
@@ -165,9 +172,9 @@ def check_fits(config: RunConfig, task: TaskData) -> None:
     from msp.models.lm_files import find_lm
 
     files, first = find_lm(config.model), first_example(config, task)
-    form, reserved = form_of(config, task), config.generate.max_new_tokens
+    reserved = config.generate.max_new_tokens
     plan = DataCreationPlan(config, task, grown_rounds(config, task).first())
-    request = render_request(plan.unit(0), (first,), form=form)
+    request = _context_form(config, task)(plan.unit(0), (first,))
     length = len(files.text_ids([request])[0])
     room = files.max_positions - (0 if files.is_encoder_decoder else reserved)
     if length > room:

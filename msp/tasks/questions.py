@@ -94,7 +94,9 @@ def load(config: TaskConfig, *, seed: int, name: str) -> TaskData:
     parts = Parts(training, dev, test, folder.name, config.dev_fraction, kind="choice")
     task = build_task(parts, ontology_of(form), domain=name, config=config, seed=seed)
     notes = (*task.notes, *_doubled((*task.seeds, *task.dev, *task.test)))
-    further = {other: _test_of(config, other) for other in config.also_test if other != name}
+    further: dict[str, tuple[Example, ...]] = {
+        other: _test_of(config, other) for other in config.also_test if other != name
+    }
     task = replace(task, questions=form, notes=notes, also_test=further)
     if not further:
         return task

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msp.denoise.salvage import MAX_REPLY_CHARS, Broken, pieces_of, read_piece
+from msp.denoise.salvage import (
+    MAX_REPLY_CHARS,
+    Broken,
+    piece_of_line,
+    pieces_of,
+    read_piece,
+)
 from msp.tasks.base import QuestionForm
 from msp.tasks.questions import ChoiceQuestion
 
@@ -142,3 +148,28 @@ def test_what_stands_between_objects_costs_none_of_them(num: int, between: str) 
     reply = between.join(["", *(json.dumps(item(n)) for n in range(num)), ""])
     whole, reasons = read(reply)
     assert len(whole) == num and reasons == Counter(["no_item"] * (not num))
+
+
+@pytest.mark.parametrize(
+    ("line", "form", "found"),
+    [
+        ("who has it? | ann | bob | eve | bob", OPEN, "bob"),
+        ("who has it? | ann | bob | bob", OPEN, "wrong_number_of_options"),
+        ("who has it? | ann | bob | eve | zoe", OPEN, "label_not_an_option"),
+        ("is it so?", FIXED, "True"),
+        ("is it so? | True", FIXED, "wrong_fields"),
+        ("a tale | is it so?", TALES, "True"),
+        (" | is it so?", TALES, "wrong_fields"),
+        ("  ", FIXED, "no_item"),
+        ("?", FIXED, "empty_question"),
+        ("so " * MAX_REPLY_CHARS, FIXED, "reply_too_long"),
+    ],
+)
+def test_a_line_is_a_question_where_every_field_is_there(
+    line: str, form: QuestionForm, found: str
+) -> None:
+    read = read_piece(piece_of_line(line, form, ("True",), is_cut=False), form, ("True",))
+    assert (read.reason if isinstance(read, Broken) else read.label) == found
+    cut = piece_of_line(line, form, ("True",), is_cut=True)
+    assert cut.reason == ("no_item" if found == "no_item" else "cut_off")
+    assert len(cut.text) <= 500

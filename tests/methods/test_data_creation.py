@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from msp.config import RunConfig
 from msp.errors import ConfigError, ConstraintError
 from msp.methods import find_method, make_plan
-from msp.prompts.question_text import opening, render_request
+from msp.prompts.question_text import opening, render_lines, render_request
 from msp.records import Unit
 from msp.tasks import load_task
 from msp.tasks.questions import ChoiceQuestion
@@ -56,6 +56,35 @@ def test_where_options_are_fixed_the_answer_comes_before_its_question(folder: Pa
         f'"label": "{asked}", "context": "'
     )
     assert line.endswith(opening((asked,), load_task(config.task, seed=13).questions))
+
+
+def test_lines_are_those_that_the_lm_knows_from_every_other_context(folder: Path) -> None:
+    config = run_config(folder, "strategyqa", format="lines", example=OWN)
+    task = load_task(config.task, seed=13)
+    unit = make_plan(config, task).unit(0)
+    assert render_lines(unit, unit.exemplars, form=task.questions, ontology=task.ontology) == (
+        "Utterances in the strategyqa domain:\n1) true: Is ice cold?\n2) "
+        f"{unit.constraint.attributes[0].lower()}:"
+    )
+    own = {"question": "Where | is it?", "options": list("abcde"), "label": "b"}
+    config = run_config(folder, "csqa", format="lines", example=own)
+    task = load_task(config.task, seed=13)
+    unit = make_plan(config, task).unit(0)
+    said = render_lines(unit, unit.exemplars, form=task.questions, ontology=task.ontology)
+    assert said.splitlines()[0].startswith("Every line is a question, its 5 options")
+    assert said.splitlines()[2:] == ["1) question: Where / is it? | a | b | c | d | e | b",
+                                     "2) question:"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["csqa", "strategyqa", "boolq"])
+def test_a_set_grows_of_lines_as_of_lists(folder: Path, name: str) -> None:
+    run = Rounds(run_config(folder, name, format="lines")).grow()
+    assert sum(count.accepted for count in run.census.values()) >= 60
+    reasons = {reason for count in run.census.values() for reason in count.reasons}
+    wanted = {"csqa": "wrong_number_of_options", "strategyqa": "no_item", "boolq": "wrong_fields"}
+    assert reasons == {wanted[name]}
+    asked = [ChoiceQuestion.of(c.text, c.target) for c in run.kept.values()]
+    assert all((q.context is not None) == (name == "boolq") for q in asked)
 
 
 def test_the_formatting_example_is_drawn_by_seed_where_none_is_given(folder: Path) -> None:
