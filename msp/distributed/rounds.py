@@ -59,7 +59,8 @@ def generate_candidates(config: RunConfig, task: TaskData, store: ObjectStore) -
     """Return every shard of the run once all its rounds are committed and selected from.
 
     Raises:
-        DropRateError: nearly everything of the first round is dropped; what is committed stays.
+        DropRateError: nearly everything of the first round is dropped, or all of a set that
+            grows; what is committed stays.
         GenerationError: an actor fails for good.
     """
     run = _Run(config, task, store, resume_totals(store))
@@ -81,11 +82,12 @@ def generate_candidates(config: RunConfig, task: TaskData, store: ObjectStore) -
             break
         plan = _recorded(store, further)
     write_cutoffs(store, cutoffs(config, run.shards, numbers, census))
-    quota = quota_record(task, plan.number + 1, targets=targets, numbers=numbers, census=census)
+    num_rounds = plan.number + 1
+    quota = quota_record(task, num_rounds, targets=targets, numbers=numbers, census=census)
     quota["stopped"] = rounds.stopped
     store.write(layout.QUOTA_JSON, json.dumps(quota, indent=1).encode())
-    if rounds.stopped and not quota["num_delivered"]:
-        raise _nothing_grown(rounds.stopped, census)
+    if config.generate.grows and not quota["num_delivered"]:
+        raise _nothing_grown(rounds.stopped or f"{num_rounds} rounds (generate.max_rounds)", census)
     _say_short(quota)
     return run.shards
 
