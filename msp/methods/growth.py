@@ -52,6 +52,9 @@ class Node:
 class GrownRounds:
     """The rounds of a set that grows; see :class:`msp.methods.rounds.Rounds`.
 
+    It holds every accepted question, and for ``diverse`` and ``similar`` its vector: a
+    hundred thousand of them are some hundreds of megabytes, in the driver alone.
+
     Args:
         config: ``generate.data_creation``, ``num_candidates_per_unit`` and ``seed``.
         targets: what is asked for -> how many of it.
