@@ -14,9 +14,8 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from msp.config_cluster import ClusterConfig
-from msp.config_generate import GenerateConfig, PromptMixConfig
+from msp.config_generate import DataCreationConfig, GenerateConfig, PromptMixConfig
 from msp.config_sections import (
-    WRITTEN_TASKS,
     DenoiseConfig,
     Fraction,
     MetricsConfig,
@@ -26,12 +25,13 @@ from msp.config_sections import (
     PromptsConfig,
     Section,
     StudentConfig,
-    TaskConfig,
     TuneConfig,
 )
+from msp.config_task import WRITTEN_TASKS, TaskConfig
 
 __all__ = [
     "ClusterConfig",
+    "DataCreationConfig",
     "DenoiseConfig",
     "Fraction",
     "GenerateConfig",
@@ -76,7 +76,8 @@ class RunConfig(Section):
     @model_validator(mode="after")
     def _check_across_sections(self) -> RunConfig:
         made, kept = self.generate.num_candidates_per_unit, self.denoise.num_kept_per_unit
-        if made < kept:
+        # A reply of data_creation holds several.
+        if made < kept and not self.generate.grows:
             raise ValueError(
                 f"generate.num_candidates_per_unit is {made}, but denoise.num_kept_per_unit is "
                 f"{kept}; over-generate at least as many as you keep."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from msp.config_methods import MethodSettings, check_method
 from msp.config_sections import NonNegativeInt, PositiveFloat, PositiveInt, Section
@@ -30,6 +30,60 @@ class PromptMixConfig(Section):
     )
 
 
+class FormattingExample(Section):
+    """The one example that method data_creation begins with."""
+
+    question: Annotated[str, Field(min_length=1)]
+    context: str | None = None
+    options: Annotated[list[str], Field(min_length=2)]
+    label: str
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _yes_or_no(cls, label: object) -> object:
+        return str(label) if isinstance(label, bool) else label
+
+    @model_validator(mode="after")
+    def _check(self) -> FormattingExample:
+        if self.label not in self.options:
+            raise ValueError(
+                f"generate.data_creation.example has the label {self.label!r}, which is not among "
+                f"its options; use one of {', '.join(map(repr, self.options))}."
+            )
+        return self
+
+
+class DataCreationConfig(Section):
+    """How one formatting example grows into a set (arXiv 2310.20111)."""
+
+    strategy: Literal["naive", "random", "diverse", "similar", "tree"] = Field(
+        "tree",
+        description="what formats the next request: always the first example; any accepted one; "
+        "the one least, or most, similar to the current one; or every accepted one in its turn, "
+        "level by level",
+    )
+    example: FormattingExample | None = Field(
+        None, description="the first one; none: a seed example, drawn by seed"
+    )
+    format: Literal["json", "lines"] = Field(
+        "json",
+        description="of requests and replies: a JSON list, whose objects are the questions; or "
+        "numbered lines, of which a reply is one, as the LM that ships knows them",
+    )
+    num_chains: PositiveInt = Field(
+        4, description="all but tree: requests of a round, each with a chain of examples of its own"
+    )
+    max_requests_per_round: Annotated[int, Field(ge=1, le=4096)] = Field(
+        256, description="tree: the rest of a level waits for the next round"
+    )
+    max_items_per_reply: Annotated[int, Field(ge=1, le=64)] = Field(
+        8, description="json: examples read of one reply; what follows them is dropped"
+    )
+    max_fruitless: PositiveInt = Field(
+        40, description="requests in a row without an accepted example after which the run stops"
+    )
+
+
 class GenerateConfig(Section, MethodSettings):
     """The plan, the engine and its sampling."""
 
@@ -38,6 +92,7 @@ class GenerateConfig(Section, MethodSettings):
         "softsrv",
         "promptmix",
         "promptmix_soft",
+        "data_creation",
         "hard_prompt",
         "in_context",
         "eda",
@@ -53,7 +108,8 @@ class GenerateConfig(Section, MethodSettings):
         "msp",
         description="msp: mixed soft prompts; softsrv: prompts computed from real examples "
         "(prompts.source: example); promptmix: texts between two classes, asked for in words, "
-        "then relabelled; promptmix_soft: likewise, asked for by soft prompts; hard_prompt: the "
+        "then relabelled; promptmix_soft: likewise, asked for by soft prompts; data_creation: "
+        "questions with options, grown from one formatting example; hard_prompt: the "
         "same LM with text alone; in_context: with more exemplars; eda, paraphrase, fill_in, "
         "round_trip: seed examples' texts made over; clm: the LM fine-tuned on the seed examples; "
         "dexperts: the LM steered by an expert and an anti-expert of each attribute; cvae: a "
@@ -61,6 +117,7 @@ class GenerateConfig(Section, MethodSettings):
         "generated, the LM answers the task itself",
     )
     promptmix: PromptMixConfig = PromptMixConfig()
+    data_creation: DataCreationConfig = DataCreationConfig()
     engine: Literal["hf", "vllm", "scripted"] = Field(
         "hf", description="vllm: decoder-only LMs, continuous batching; needs the extra msp[vllm]"
     )
@@ -110,7 +167,22 @@ class GenerateConfig(Section, MethodSettings):
         """Whether a text is asked to lie between two classes."""
         return self.method in ("promptmix", "promptmix_soft")
 
+    @property
+    def grows(self) -> bool:
+        """Whether what is accepted formats the next requests."""
+        return self.method == "data_creation"
+
     @model_validator(mode="after")
     def _check(self) -> GenerateConfig:
         check_method(self, method=self.method, engine=self.engine)
+        if self.grows and self.num_synthetic is None:
+            raise ValueError(
+                "generate.method is data_creation, which grows until it has enough, but "
+                "generate.num_synthetic is not set; say how many."
+            )
+        if not self.grows and self.data_creation != DataCreationConfig():
+            raise ValueError(
+                f"generate.data_creation is set, which method {self.method} does not know; leave "
+                "it out or set generate.method to data_creation."
+            )
         return self

@@ -128,8 +128,8 @@ def forecast(config: RunConfig, measured: Measured, *, num_planned: int) -> Fore
 def num_waves(config: RunConfig, num_cpus: float) -> int:
     """Return how many trainings come one after the other, all arms and all seeds."""
     arms = 2 + config.changes_labels + 2 * bool(config.student.label_text_weight)
-    arms += len(config.student.sizes)
-    trainings = arms * config.student.num_seeds
+    parts = 10 if config.student.curve else 1
+    trainings = (arms * parts + len(config.student.sizes)) * config.student.num_seeds
     at_once = max(1, int(num_cpus)) if config.student.kind == "head" else 1
     return math.ceil(trainings / at_once)
 

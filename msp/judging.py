@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from msp.config import RunConfig
 from msp.denoise.contamination import EvaluationTexts, read_evaluation_texts
+from msp.denoise.near import NearTexts
+from msp.denoise.questions import QuestionScorer
 from msp.denoise.relabel import Relabeller, Relabelling, check_relabel
 from msp.denoise.scorer import (
     UNANSWERED,
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 def make_scorer(
     config: RunConfig, task: TaskData, evaluation: EvaluationTexts | None = None
-) -> UnitScorer:
+) -> UnitScorer | QuestionScorer:
     """Return what gives every candidate of the run its verdict.
 
     Args:
@@ -40,6 +42,8 @@ def make_scorer(
     Raises:
         CheckpointError: the encoder is not there.
     """
+    if config.generate.grows:
+        return QuestionScorer(config, task, evaluation)
     encoder, labeller = _learned_judges(config, task)
     labels_words = task.kind in ("tagging", "parse")
     return UnitScorer(
@@ -98,7 +102,7 @@ def make_relabeller(
 def judges_with_models(config: RunConfig) -> bool:
     """Tell whether a verdict needs an encoder or an LM, and so torch."""
     with_lm = config.relabel != "none" and config.generate.engine != "scripted"
-    return config.denoise.needs_encoder or with_lm
+    return (config.denoise.needs_encoder and not config.generate.grows) or with_lm
 
 
 def _learned_judges(
@@ -147,11 +151,16 @@ def _written_answer(constraint: Constraint, text: str, *, kind: Kind) -> str | N
 
 
 def evaluation_texts(config: RunConfig, task: TaskData) -> EvaluationTexts:
-    """Return the task's dev and test texts and those of ``denoise.decontaminate``, hashed.
+    """Return the texts of the task's dev and test sets and ``denoise.decontaminate``, hashed.
 
     Raises:
         ConfigError: a file of ``denoise.decontaminate`` is not there.
         TaskDataError: one of its lines cannot be read.
     """
-    own = (example.text for example in (*task.dev, *task.test))
-    return EvaluationTexts(chain(own, read_evaluation_texts(config.denoise.decontaminate)))
+    further = chain.from_iterable(task.also_test.values())
+    own = (example.text for example in chain(task.dev, task.test, further))
+    texts = chain(own, read_evaluation_texts(config.denoise.decontaminate))
+    if not config.generate.grows:
+        return EvaluationTexts(texts)
+    held = list(texts)
+    return EvaluationTexts(held, near=NearTexts(config.denoise, held))

@@ -99,7 +99,8 @@ def _correctness(
 ) -> dict[str, Any]:
     """Return what a classifier of dev and test finds in the sample and in the seeds."""
     labels = [attribute.name for attribute in task.ontology.attributes]
-    if not labels:
+    # Which answer is right, a question does not say.
+    if not labels or task.kind == "choice":
         return {}
     real = (*task.dev, *task.test)
     judge = SeedLabeller(real, labels, encoder, seed=config.seed, is_single=_is_single(task))

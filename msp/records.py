@@ -7,7 +7,7 @@ nothing but this file to understand it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -55,8 +55,9 @@ class Example:
         attributes: label names, in the ontology's order.
         values: slot name -> the strings of the text that fill it, slots in the ontology's order.
         domain: the ontology's domain that the example belongs to.
-        target: where the labels stand, as :mod:`msp.tasks.brackets` writes it; only in
-            tasks that tag or parse.
+        target: where the labels stand, as :mod:`msp.tasks.brackets` writes it, in tasks that tag
+            or parse; context, options and answer, as :mod:`msp.tasks.questions` writes them, in
+            tasks with options; None in the others.
     """
 
     uid: str
@@ -96,6 +97,21 @@ class Mix:
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """Where a unit stands in a set that grows from one example (LLM Data Creation, 2310.20111).
+
+    Args:
+        parent: the candidate that formats the unit's request; None for the first example.
+        depth: of what the unit makes; 1 beside the first example.
+        chain: which of the chains that grow beside one another; 0 in a tree.
+    """
+
+    parent: int | None
+    depth: int
+    chain: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """One constraint with its exemplars and its candidates: the piece of work that is done once.
 
@@ -109,6 +125,7 @@ class Unit:
         num_candidates: how many candidates are generated.
         random_seed: start of the unit's random stream; candidate k uses stream ``random_seed + k``.
         mix: of methods that ask for a text between two classes; None elsewhere.
+        growth: of a method whose accepted candidates format further units; None elsewhere.
     """
 
     id: int
@@ -120,6 +137,7 @@ class Unit:
     num_candidates: int
     random_seed: int
     mix: Mix | None = None
+    growth: Growth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +160,7 @@ class Candidate:
         kept: the verdict.
         reason: why it was dropped; None where it was kept.
         noise_score: distance from what was asked, higher is worse; NaN where a lexical rule
-            came first.
+            came first, and of questions with options, which have none.
         similarity: cosine to the unit's seed example; NaN likewise.
         attribute_overlap: mean share of the seed examples that carry each of its attributes.
         num_tokens: generated tokens.
@@ -195,6 +213,10 @@ UNIT_FIELDS = [
     ("attributes", pa.list_(pa.string())),
     ("values", pa.map_(pa.string(), pa.list_(pa.string()))),
     ("mix", pa.struct([("attribute", pa.string()), ("alpha", pa.float32())])),
+    (
+        "growth",
+        pa.struct([("parent", pa.int64()), ("depth", pa.int32()), ("chain", pa.int32())]),
+    ),
 ]
 
 CANDIDATES_SCHEMA = pa.schema([*UNIT_FIELDS, ("candidates", pa.list_(CANDIDATE_TYPE))])
@@ -221,6 +243,7 @@ def unit_row(unit: Unit, candidates: list[Candidate]) -> dict[str, Any]:
         "attributes": list(unit.constraint.attributes),
         "values": [(slot, list(texts)) for slot, texts in unit.constraint.values.items()],
         "mix": unit.mix and {"attribute": unit.mix.attribute, "alpha": unit.mix.alpha},
+        "growth": unit.growth and asdict(unit.growth),
         "candidates": [{name: getattr(c, name) for name in _CANDIDATE_NAMES} for c in candidates],
     }
 

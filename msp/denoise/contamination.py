@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msp.denoise.rules import normalise
@@ -24,9 +24,11 @@ class EvaluationTexts:
 
     Args:
         texts: in any order; empty ones are ignored.
+        near: where given, what is nearly one of them counts, too.
     """
 
-    def __init__(self, texts: Iterable[str]) -> None:
+    def __init__(self, texts: Iterable[str], *, near: Container[str] = ()) -> None:
+        self._near = near
         self._hashes: set[int] = set()
         for text in texts:
             self._hashes.update(_hashes(normalise(text)))
@@ -36,7 +38,8 @@ class EvaluationTexts:
 
     def contaminate(self, normalised: str) -> bool:
         """Say whether a text, normalised, holds an evaluation text or thirteen words of one."""
-        return any(value in self._hashes for value in _hashes(normalised))
+        held = any(value in self._hashes for value in _hashes(normalised))
+        return held or normalised in self._near
 
 
 def read_evaluation_texts(paths: Sequence[str]) -> Iterator[str]:

@@ -127,11 +127,13 @@ def cells(table: pa.Table) -> list[Cell]:
 def ranks(noise_scores: npt.NDArray[np.floating], candidate_ids: npt.NDArray[np.int64]) -> Keys:
     """Return [N] numbers that order candidates: the least noisy first, like ones by lot.
 
-    The lot is a hash of the id, so that no part of the plan comes first.
+    The lot is a hash of the id, so that no part of the plan comes first. Those without a
+    noise score come in their own order: what is grown later is the first to be surplus.
     """
     noise = np.clip(np.nan_to_num(noise_scores, nan=2.0), 0.0, 2.0)
     steps = np.round(noise * (_NOISE_STEPS // 2)).astype(np.uint64)
-    lots = (candidate_ids.astype(np.uint64) * _MIX) >> np.uint64(16)
+    ids = candidate_ids.astype(np.uint64)
+    lots = np.where(np.isnan(noise_scores), ids, (ids * _MIX) >> np.uint64(16))
     found: Keys = (steps << _NOISE_SHIFT) | lots
     return found
 

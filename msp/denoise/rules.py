@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ class UnitTexts:
     """
 
     exemplars: Collection[str]
-    seeds: Collection[str]
+    seeds: Container[str]
     values: Sequence[str]
     evaluation: EvaluationTexts | None = None
     rejected: Collection[str] = ()
@@ -121,7 +121,7 @@ def lexical_reasons(
     unit: Unit,
     texts: Sequence[str],
     *,
-    seed_texts: Collection[str],
+    seed_texts: Container[str],
     require_values: bool,
     evaluation: EvaluationTexts | None = None,
     rejected: Collection[str] = (),

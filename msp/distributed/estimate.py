@@ -29,7 +29,7 @@ from msp.distributed.node_meter import count_nodes
 from msp.distributed.publish import publish, read_synthetic
 from msp.distributed.quality import measure_run_quality
 from msp.distributed.run import Run, open_checked, record
-from msp.errors import StorageError
+from msp.errors import ConfigError, StorageError
 from msp.forecast import Forecast, Measured, Part, forecast, num_waves, summary
 from msp.methods import (
     Opening,
@@ -89,6 +89,12 @@ def estimate_run(config: RunConfig) -> dict[str, Any]:
     Raises:
         UserError: the config cannot work; as a run would say.
     """
+    if config.generate.grows:
+        raise ConfigError(
+            f"generate.method is {config.generate.method}, and how many requests a set takes to "
+            "grow shows only as it grows; run it with a small generate.num_synthetic, and msp "
+            "status says how far it is."
+        )
     with _scratch(with_absolute_paths(config)) as output_uri:
         part = open_checked(_part_of(config, output_uri))
         if find_method(config).is_direct:

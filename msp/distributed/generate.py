@@ -93,7 +93,9 @@ def generate_round(
     shards = num_shards(plan.num_units, config.generate.units_per_shard)
     totals.planned_units += plan.num_units
     missing = _missing_shards(store, round_plan.number, shards)
-    with ours_out_of_rays(), _Watch(config, store, totals, judge=not round_plan.number) as watch:
+    # What grows begins with a few requests; how many may be fruitless is a setting of its own.
+    judge = not round_plan.number and not config.generate.grows
+    with ours_out_of_rays(), _Watch(config, store, totals, judge=judge) as watch:
         while window := list(islice(missing, _WINDOW)):
             for row in committed_rows(config, task, round_plan, window):
                 watch.add(row)
@@ -213,7 +215,7 @@ def committed_rows(
     with data_context():
         # Small enough to travel inside the actor's own record: arguments in the object
         # store can be lost with their node, and then no actor restarts.
-        lean = dataclasses.replace(task, dev=(), test=())
+        lean = dataclasses.replace(task, dev=(), test=(), also_test={})
         job = (config, lean, round_plan)
         yield from _pipeline(config, job, evaluation, shards).iter_rows()
 

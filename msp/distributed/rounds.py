@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from msp.config import RunConfig
-from msp.denoise.final import Cell, write_cutoffs
+from msp.denoise.final import Cell, FinalVerdicts, write_cutoffs
 from msp.distributed.census import cutoffs, merged, round_census
 from msp.distributed.duplicates import find_round_duplicates
 from msp.distributed.generate import Totals, generate_round, resume_totals
 from msp.distributed.shard_source import ShardId
-from msp.methods import RoundPlan, first_round, quota_targets
+from msp.errors import DropRateError
+from msp.methods import RoundPlan, open_rounds
 from msp.methods.balance import attribute_sums
 from msp.methods.combinations import carried
-from msp.methods.rounds import CellCount, Census, next_round, settle
+from msp.methods.rounds import CellCount, Census, MadeUnit, settle
 from msp.progress import console
 from msp.storage import layout
 from msp.storage.damage import read_json
@@ -57,29 +59,60 @@ def generate_candidates(config: RunConfig, task: TaskData, store: ObjectStore) -
     """Return every shard of the run once all its rounds are committed and selected from.
 
     Raises:
-        DropRateError: nearly everything of the first round is dropped; what is committed stays.
+        DropRateError: nearly everything of the first round is dropped, or all of a set that
+            grows; what is committed stays.
         GenerationError: an actor fails for good.
     """
     run = _Run(config, task, store, resume_totals(store))
     if config.generate.num_synthetic is None:
         run.do(RoundPlan(0, 0))
         return run.shards
-    targets = quota_targets(config, task)
+    rounds = open_rounds(config, task)
+    targets = rounds.targets
     census: Census = {}
-    plan = _recorded(store, first_round(config, targets))
+    plan = _recorded(store, rounds.first())
     while True:
-        census = merged(census, round_census(config, store, run.do(plan)))
+        made = run.do(plan)
+        census = merged(census, round_census(config, store, made))
+        rounds.take(plan, _accepted(store, made, plan))
         numbers = settle(config, targets, census)
         _say_round(plan, numbers, targets)
-        further = next_round(config, targets, census, before=plan)
+        further = rounds.next(census, before=plan)
         if further is None or further.number >= config.generate.max_rounds:
             break
         plan = _recorded(store, further)
     write_cutoffs(store, cutoffs(config, run.shards, numbers, census))
-    quota = quota_record(task, plan.number + 1, targets=targets, numbers=numbers, census=census)
+    num_rounds = plan.number + 1
+    quota = quota_record(task, num_rounds, targets=targets, numbers=numbers, census=census)
+    quota["stopped"] = rounds.stopped
     store.write(layout.QUOTA_JSON, json.dumps(quota, indent=1).encode())
+    if config.generate.grows and not quota["num_delivered"]:
+        raise _nothing_grown(rounds.stopped or f"{num_rounds} rounds (generate.max_rounds)", census)
     _say_short(quota)
     return run.shards
+
+
+def _nothing_grown(stopped: str, census: Census) -> DropRateError:
+    reasons: Counter[str] = sum((count.reasons for count in census.values()), Counter())
+    commonest = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common(3))
+    return DropRateError(
+        f"nothing was kept of {reasons.total()} candidates ({commonest}): {stopped}; name a larger "
+        "model.name, raise generate.max_new_tokens, or show a simpler example as "
+        "generate.data_creation.example."
+    )
+
+
+def _accepted(store: ObjectStore, shards: list[ShardId], plan: RoundPlan) -> Iterator[MadeUnit]:
+    """Yield a round's units in order with what was accepted, one shard in memory at a time."""
+    verdicts = FinalVerdicts(store)
+    for round_, shard in shards:
+        for unit in verdicts.read(round_, shard).to_pylist():
+            kept = (
+                (candidate["candidate_id"], candidate["text"], candidate["target"])
+                for candidate in unit["candidates"]
+                if candidate["kept"]
+            )
+            yield MadeUnit(unit["id"] - plan.first_unit, tuple(kept))
 
 
 def _recorded(store: ObjectStore, plan: RoundPlan) -> RoundPlan:
@@ -141,12 +174,15 @@ def _reasons_by_attribute(census: Census) -> dict[str, Counter[str]]:
 
 
 def _say_round(plan: RoundPlan, numbers: dict[Cell, int], targets: dict[Cell, int]) -> None:
-    units = sum((plan.units or {}).values())
     console().print(
-        f"generate: round {plan.number}, {units} units; "
+        f"generate: round {plan.number}, {plan.num_units} units; "
         f"{sum(numbers.values())} of {sum(targets.values())} synthetic examples",
         markup=False,
     )
+
+
+def _because(quota: dict[str, Any]) -> str:
+    return f": {quota['stopped']}" if quota["stopped"] else ""
 
 
 def _say_short(quota: dict[str, Any]) -> None:
@@ -156,7 +192,7 @@ def _say_short(quota: dict[str, Any]) -> None:
     out = console()
     out.print(
         f"generate: {quota['num_delivered']} of {quota['num_synthetic']} synthetic examples after "
-        f"{quota['num_rounds']} rounds; short are:",
+        f"{quota['num_rounds']} rounds{_because(quota)}; short are:",
         markup=False,
     )
     short = {

@@ -69,7 +69,7 @@ def train_and_commit_head(
     store: ObjectStore,
     training: Training,
     learned_from: tuple[TrainingSet, Features],
-    scored_on: tuple[Evaluation, Features, Features],
+    scored_on: tuple[Evaluation, Sequence[Features]],
 ) -> float:
     """Train one head, commit it, and return how many seconds that took.
 
@@ -78,19 +78,19 @@ def train_and_commit_head(
         store: of the run.
         training: which arm and seed.
         learned_from: the arm's training set and its features, one array a text.
-        scored_on: the splits, the features of dev and those of test.
+        scored_on: the evaluation, and the features of each of its splits.
     """
     _set_threads()
     started = time.monotonic()
     training_set, features = learned_from
-    evaluation, dev, test = scored_on
+    evaluation, seen = scored_on
     learner = evaluation.learner
     assert isinstance(learner, HeadLearner)
     head = learner.train_head(config, training_set, features, seed=training.seed)
-    answers = (
-        learner.answers(head, evaluation.dev, dev),
-        learner.answers(head, evaluation.test, test),
-    )
+    answers = [
+        learner.answers(head, split, found)
+        for split, found in zip(evaluation.splits, seen, strict=True)
+    ]
     commit_training(
         store,
         training,
@@ -121,20 +121,20 @@ def _finetune(work: StudentWork, training: Training) -> None:
 
     context = ray.train.get_context()
     workers = Workers(context.get_world_rank(), context.get_world_size(), _average_gradients)
-    learner, learned_from = work.evaluation.learner, work.training_sets[training.learns]
+    learner = work.evaluation.learner
+    learned_from = work.training_sets[training.learns]
     body = learner.load(work.config, device=_device(work.config))
     student = learner.finetune(
         work.config, learned_from, body.model, seed=training.seed, workers=workers
     )
     if workers.rank:
         return
-    splits = (work.evaluation.dev, work.evaluation.test)
-    dev, test = (learner.answers(student, split, body.model) for split in splits)
+    answers = [learner.answers(student, split, body.model) for split in work.evaluation.splits]
     commit_training(
         work.store,
         training,
         student,
-        answers=(dev, test),
+        answers=answers,
         evaluation=work.evaluation,
         described_as=("finetune", body.name, body.dimension),
     )

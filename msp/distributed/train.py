@@ -32,7 +32,14 @@ from msp.records import Example
 from msp.storage import layout
 from msp.storage.damage import read_json
 from msp.storage.store import ObjectStore
-from msp.students.arms import SetName, of_size, training_sets
+from msp.students.arms import (
+    PERCENTS,
+    SetName,
+    learns_from_real,
+    of_percent,
+    of_size,
+    training_sets,
+)
 from msp.students.examples import TrainingSet, labelled_texts
 from msp.students.kinds import HeadLearner, make_learner
 from msp.students.score import summarise
@@ -75,12 +82,8 @@ def train_students(
         CheckpointError: the student's encoder is not there.
         TaskDataError: an example carries a label that the ontology does not know.
     """
-    labels = [attribute.name for attribute in task.ontology.attributes]
     sets = training_sets(config, task, synthetic, before_relabel)
-    # Of written answers nothing is chosen on dev, and writing them takes long.
-    dev = labelled_texts(() if task.kind in WRITTEN else task.dev, labels, task.kind)
-    test = labelled_texts(task.test, labels, task.kind)
-    evaluation = Evaluation(dev, test, make_learner(task, config.task.metrics))
+    evaluation = _evaluation(config, task)
     trainings = _plan(config, sets)
     missing = [t for t in trainings if finished_scores(store, t) is None]
     before_seconds = _wall_seconds(store) if len(missing) < len(trainings) else 0.0
@@ -93,12 +96,25 @@ def train_students(
                 StudentWork(config.student, store, tuple(missing), sets, evaluation, nodes)
             )
             state["seconds_per_training"] = seconds
-    scores = _scores(store, trainings, sets, len(task.seeds))
+    nums = {name.arm: len(task.seeds) * learns_from_real(config, name.arm) for name in sets}
+    scores = _scores(store, trainings, sets, nums)
     headline = list(HEADLINE[task.kind])
     sizes = [size for size in sorted({*config.student.sizes}) if of_size(size) in sets]
     if sizes:
         scores["sizes"] = [_of_size(store, trainings, size, headline) for size in sizes]
     return {**scores, "headline": headline, "wall_seconds": _wall_seconds(store)}
+
+
+def _evaluation(config: RunConfig, task: TaskData) -> Evaluation:
+    labels = [attribute.name for attribute in task.ontology.attributes]
+    # Of written answers nothing is chosen on dev, and writing them takes long.
+    chosen_on = () if task.kind in WRITTEN else task.dev
+    dev, test, *others = (
+        labelled_texts(split, labels, task.kind)
+        for split in (chosen_on, task.test, *task.also_test.values())
+    )
+    further = dict(zip(task.also_test, others, strict=True))
+    return Evaluation(dev, test, make_learner(task, config.task.metrics), further)
 
 
 def _plan(config: RunConfig, sets: Mapping[SetName, TrainingSet]) -> list[Training]:
@@ -115,15 +131,15 @@ def _train_heads(work: StudentWork) -> float:
     evaluation, learner = work.evaluation, work.evaluation.learner
     assert isinstance(learner, HeadLearner)
     inputs_of = learner.inputs
-    splits = [*work.training_sets.values(), evaluation.dev, evaluation.test]
+    splits = [*work.training_sets.values(), *evaluation.splits]
     texts = [text for split in splits for text in inputs_of(split)]
     features = embed_texts(work.config, learner, texts)
     learned_from = {
         name: ray.put((found, gather(features, inputs_of(found))))
         for name, found in work.training_sets.items()
     }
-    dev, test = (gather(features, inputs_of(split)) for split in (evaluation.dev, evaluation.test))
-    scored_on = ray.put((evaluation, dev, test))
+    seen = [gather(features, inputs_of(split)) for split in evaluation.splits]
+    scored_on = ray.put((evaluation, seen))
     train = ray.remote(train_and_commit_head).options(**TASK_OPTIONS)
     seconds: list[float] = ray.get(
         [
@@ -150,16 +166,34 @@ def _scores(
     store: ObjectStore,
     trainings: Sequence[Training],
     sets: Mapping[SetName, TrainingSet],
-    num_seed_examples: int,
+    num_seed_examples: Mapping[layout.Arm, int],
 ) -> dict[str, Any]:
     arms: dict[str, Any] = {}
     for name in (name for name in sets if not name.part):
         arms[name.arm] = {
             **_summary(store, trainings, name),
-            "num_seed_examples": num_seed_examples,
+            **_curve(store, trainings, name, sets),
+            "num_seed_examples": num_seed_examples[name.arm],
             "num_synthetic": sets[name].num_synthetic,
         }
     return {**arms, "seeds": sorted({t.seed for t in trainings})}
+
+
+def _curve(
+    store: ObjectStore,
+    trainings: Sequence[Training],
+    whole: SetName,
+    sets: Mapping[SetName, TrainingSet],
+) -> dict[str, Any]:
+    """Return percent -> the figures of an arm's trainings on that part, where parts were asked."""
+    parts = {percent: of_percent(whole.arm, percent) for percent in PERCENTS}
+    parts = {percent: name for percent, name in parts.items() if name in sets}
+    if not parts:
+        return {}
+    found = {str(p): _summary(store, trainings, name) for p, name in {**parts, 100: whole}.items()}
+    for figures in found.values():
+        figures.pop("per_attribute")
+    return {"curve": found}
 
 
 def _of_size(

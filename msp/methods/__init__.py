@@ -6,11 +6,18 @@ from collections.abc import Callable
 
 from msp.config import ModelConfig, RunConfig
 from msp.config_methods import WITHOUT_LM
+from msp.errors import ConfigError
 from msp.methods import quota
 from msp.methods.balance import Cell
 from msp.methods.base import Fit, Method, Opening, Plan, Writer
 from msp.methods.clm import open_clm_fit, with_changed_weights
 from msp.methods.cvae import open_cvae_fit, with_autoencoder
+from msp.methods.data_creation import (
+    DataCreationPlan,
+    check_fits,
+    created,
+    grown_rounds,
+)
 from msp.methods.dexperts import open_experts_fit, with_experts
 from msp.methods.direct import open_direct_fit, writes_nothing
 from msp.methods.eda import open_eda
@@ -32,7 +39,7 @@ from msp.methods.lm_writers import (
 from msp.methods.msp import MSPPlan
 from msp.methods.promptmix import MixMaker, PromptMixPlan
 from msp.methods.quota import QuotaPlan
-from msp.methods.rounds import RoundPlan, first_round
+from msp.methods.rounds import QuotaRounds, RoundPlan, Rounds, first_round
 from msp.methods.thesaurus import database_hash
 from msp.models.lm_folder import find_folder, folder_hash
 from msp.tasks.base import TaskData
@@ -44,6 +51,7 @@ __all__ = [
     "Opening",
     "Plan",
     "RoundPlan",
+    "Rounds",
     "Writer",
     "checkpoint_hash",
     "content_hashes",
@@ -51,6 +59,7 @@ __all__ = [
     "first_round",
     "learns_a_model",
     "make_plan",
+    "open_rounds",
     "quota_targets",
     "tunes_prompts",
     "uses_lm",
@@ -82,6 +91,7 @@ METHODS: dict[str, Method] = {
     "soft_prompt": Method(writes_nothing, open_fit=open_direct_fit, is_direct=True),
     "promptmix": Method(mixed_in_words),
     "promptmix_soft": Method(mixed_softly, tunes_prompts=True),
+    "data_creation": Method(created, check=check_fits),
 }
 
 
@@ -142,6 +152,17 @@ def quota_targets(config: RunConfig, task: TaskData) -> dict[Cell, int]:
     return quota.quota_targets(config, task, rewrites=find_method(config).rewrites)
 
 
+def open_rounds(config: RunConfig, task: TaskData) -> Rounds:
+    """Return what plans the rounds of a run that asks for a number.
+
+    Raises:
+        UserError: the config asks for what the task cannot give.
+    """
+    if config.generate.grows:
+        return grown_rounds(config, task)
+    return QuotaRounds(config, quota_targets(config, task))
+
+
 def learns_a_model(config: RunConfig) -> bool:
     """Tell whether the run's method learns a model of its own before it writes."""
     method = find_method(config)
@@ -156,6 +177,14 @@ def make_plan(config: RunConfig, task: TaskData, round_plan: RoundPlan | None = 
         UserError: the config asks for what the task's seed examples cannot give.
     """
     method = find_method(config)
+    if config.generate.grows:
+        plan = round_plan or grown_rounds(config, task).first()
+        return DataCreationPlan(config, task, plan)
+    if task.kind == "choice":
+        raise ConfigError(
+            f"generate.method is {config.generate.method}, but the examples of {config.task.name} "
+            "are questions with options, which it cannot write; set it to data_creation."
+        )
     config, mixes = method.planned(config), config.generate.mixes
     if config.generate.num_synthetic is None:
         if mixes:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
 
 from msp.config import RunConfig
 from msp.methods.balance import Cell, attribute_sums
@@ -27,6 +28,27 @@ _MAX_GROWTH = 4
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """One unit of a set that grows: what it asks for, and what it is formatted by.
+
+    Args:
+        cell: what is asked for.
+        parent: the accepted candidate that formats it; None for the run's first example.
+        depth: of what it makes.
+        chain: that it is a step of.
+        text: the parent's; empty for the first example, which every process knows.
+        target: likewise.
+    """
+
+    cell: Cell
+    parent: int | None
+    depth: int
+    chain: int
+    text: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RoundPlan:
     """One round's work.
 
@@ -34,16 +56,26 @@ class RoundPlan:
         number: 0 for the first round.
         first_unit: the id of its first unit; ids go on from round to round.
         units: combination -> units that ask for it; None where the method plans one pass itself.
+        requests: instead of these, unit by unit, of a method that grows.
     """
 
     number: int
     first_unit: int
     units: Mapping[Cell, int] | None = None
+    requests: tuple[Request, ...] = ()
+
+    @property
+    def num_units(self) -> int:
+        """How many units the record names."""
+        return len(self.requests) or sum((self.units or {}).values())
 
     def to_json(self) -> bytes:
         """Return the record as it lies in the store."""
         cells = [[list(cell), n] for cell, n in (self.units or {}).items()]
-        record = {"number": self.number, "first_unit": self.first_unit, "units": cells}
+        record: dict[str, Any] = {"number": self.number, "first_unit": self.first_unit}
+        record |= {"units": cells}
+        if self.requests:
+            record["requests"] = [asdict(request) for request in self.requests]
         return json.dumps(record, indent=0).encode()
 
     @classmethod
@@ -51,7 +83,8 @@ class RoundPlan:
         """Return the round whose record this is."""
         record = json.loads(text)
         units = {tuple(cell): n for cell, n in record["units"]}
-        return cls(record["number"], record["first_unit"], units)
+        requests = (Request(**{**r, "cell": tuple(r["cell"])}) for r in record.get("requests", ()))
+        return cls(record["number"], record["first_unit"], units, tuple(requests))
 
 
 @dataclass(slots=True)
@@ -84,6 +117,67 @@ class CellCount:
 
 
 Census = Mapping[Cell, CellCount]
+
+
+@dataclass(frozen=True, slots=True)
+class MadeUnit:
+    """What came of one unit: its place in its round, and what was accepted of it.
+
+    Args:
+        index: of the unit in its round.
+        accepted: candidate id, text and target of each.
+    """
+
+    index: int
+    accepted: tuple[tuple[int, str, str], ...]
+
+
+class Rounds(Protocol):
+    """Who plans the rounds of a run; each follows from config, seeds and what is committed.
+
+    ``targets`` is what the run asks for -> how many of it, and ``stopped`` why the rounds ended
+    before there was enough, where the method itself saw no hope.
+    """
+
+    targets: dict[Cell, int]
+    stopped: str | None
+
+    def first(self) -> RoundPlan:
+        """Return the round that begins."""
+        ...
+
+    def take(self, plan: RoundPlan, made: Iterable[MadeUnit]) -> None:
+        """Hear what came of a round, its units in their order; read only where it matters."""
+        ...
+
+    def next(self, census: Census, *, before: RoundPlan) -> RoundPlan | None:
+        """Return the round after ``before``; None where there is enough, or no more can be had."""
+        ...
+
+
+class QuotaRounds:
+    """Rounds that ask for what each combination still lacks, whatever the texts say.
+
+    Args:
+        config: the run's.
+        targets: combination -> how many.
+    """
+
+    def __init__(self, config: RunConfig, targets: Mapping[Cell, int]) -> None:
+        self.targets = dict(targets)
+        self.stopped: str | None = None
+        self._config = config
+
+    def first(self) -> RoundPlan:
+        """See :class:`Rounds`."""
+        return first_round(self._config, self.targets)
+
+    def take(self, plan: RoundPlan, made: Iterable[MadeUnit]) -> None:
+        """See :class:`Rounds`; counts are all that matters here."""
+
+    def next(self, census: Census, *, before: RoundPlan) -> RoundPlan | None:
+        """See :class:`Rounds`."""
+        return next_round(self._config, self.targets, census, before=before)
 
 
 def first_round(config: RunConfig, targets: Mapping[Cell, int]) -> RoundPlan:
@@ -123,8 +217,7 @@ def next_round(
             units[cell] = _num_units(config, missing, aim, count=count, mean_rate=mean_rate)
     if not units:
         return None
-    num_before = sum((before.units or {}).values())
-    return RoundPlan(before.number + 1, before.first_unit + num_before, units)
+    return RoundPlan(before.number + 1, before.first_unit + before.num_units, units)
 
 
 def settle(config: RunConfig, targets: Mapping[Cell, int], census: Census) -> dict[Cell, int]:

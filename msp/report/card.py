@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from msp import __version__
-from msp.config_sections import WRITTEN_TASKS
+from msp.config_task import WRITTEN_TASKS
 from msp.metrics.collect import RunSummary
 from msp.records import SYNTHETIC_SCHEMA
 from msp.report import wording
@@ -38,10 +38,13 @@ COLUMNS = {
     "attributes": "the labels of the text",
     "values": "slot -> the strings of the text that fill it",
     "mix": "of PromptMix: the second class that the text was asked to be of, and the first's share",
+    "growth": "of data_creation: the candidate that formatted the request (null: the first "
+    "example), how far from the first one, and in which chain",
     "asked": "the labels that the text was asked to carry",
     "candidate_id": "unique in the run",
     "text": "the synthetic example",
-    "target": "its labels in one line; in brackets over their words where the task tags or parses",
+    "target": "its labels in one line; in brackets over their words where the task tags or parses; "
+    "of a question its context, options and answer",
     "kept": "always true here",
     "reason": "always null here: why a candidate was dropped",
     "noise_score": "distance from what was asked; higher is worse",

@@ -8,7 +8,10 @@ from typing import Any
 
 REASONS: dict[str, tuple[str, str]] = {
     "empty": ("Empty", "The frozen LM wrote nothing."),
-    "copy_of_seed": ("Copy of a seed example", "The text is a seed example, word for word."),
+    "copy_of_seed": (
+        "Copy of a seed example",
+        "The text is a seed example, word for word; of questions, or nearly.",
+    ),
     "copy_of_exemplar": (
         "Copy of an exemplar",
         "The text repeats an exemplar that was shown to the frozen LM.",
@@ -48,6 +51,29 @@ REASONS: dict[str, tuple[str, str]] = {
     "contaminated": (
         "Evaluation text",
         "It says what a dev, test or other evaluation text says, or thirteen words of one.",
+    ),
+    "no_item": ("No question", "The reply holds no object at all."),
+    "not_json": ("Broken object", "An object of the reply is no JSON."),
+    "cut_off": ("Cut off", "The reply ends within the object (generate.max_new_tokens)."),
+    "wrong_fields": (
+        "Wrong fields",
+        "Question, options, label or context is missing, or one is there that should not be.",
+    ),
+    "empty_question": ("Empty question", "There is no word in the question."),
+    "wrong_number_of_options": (
+        "Wrong number of options",
+        "The question has more or fewer options than those of the task.",
+    ),
+    "repeated_option": ("Repeated option", "An option stands twice."),
+    "changed_options": (
+        "Changed options",
+        "The options are not those that every question of the task has.",
+    ),
+    "label_not_an_option": ("Label is no option", "The answer is not among the options."),
+    "other_label": ("Another answer", "The answer is not the one that was asked for."),
+    "reply_too_long": (
+        "Beyond the limit",
+        "The reply went on after generate.data_creation.max_items_per_reply.",
     ),
     "rejected_by_reviewer": (
         "Rejected by a reviewer",

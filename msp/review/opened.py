@@ -64,6 +64,11 @@ def open_finished(output_uri: str, *, endpoint_url: str | None = None) -> Opened
     store = open_run_store(config)
     check_store(store)
     task, notes = _task(store, config), []
+    if task.kind == "choice":
+        raise ConfigError(
+            f"{store.uri} has questions with options, which the page of msp review cannot show; "
+            "read them with datasets.load_dataset from its synthetic/ folder."
+        )
     same_data = record["fingerprint"].get("task.path") == task.content_hash
     if not same_data:
         notes.append(

@@ -14,6 +14,9 @@ from msp.tasks.base import TaskData
 
 Source = Callable[[], Iterable[Example]]
 
+# Of an arm's examples, where a learning curve is asked for; 100 is the whole arm.
+PERCENTS = tuple(range(10, 100, 10))
+
 
 class SetName(NamedTuple):
     """What a training set is called.
@@ -30,6 +33,16 @@ class SetName(NamedTuple):
 def of_size(size: int) -> SetName:
     """Return the name of augmented's part with so many synthetic examples."""
     return SetName("augmented", f"size-{size}")
+
+
+def of_percent(arm: layout.Arm, percent: int) -> SetName:
+    """Return the name of an arm's part with so many percent of its examples."""
+    return SetName(arm, f"first-{percent}")
+
+
+def learns_from_real(config: RunConfig, arm: layout.Arm) -> bool:
+    """Tell whether seed examples are among what an arm learns from."""
+    return arm in ("seed_only", "label_texts") or config.student.learns_from == "both"
 
 
 def training_sets(
@@ -59,6 +72,7 @@ def training_sets(
             config=config.student,
             seed=config.seed,
             label_texts=() if arm in ("seed_only", "synthetic") else texts,
+            with_real=learns_from_real(config, arm),
         )
 
     sets = {SetName("seed_only"): learned("seed_only", ())}
@@ -70,6 +84,12 @@ def training_sets(
         sets[SetName("augmented")] = learned("augmented", synthetic())
     if before_relabel is not None:
         sets[SetName("before_relabel")] = learned("before_relabel", before_relabel())
+    if config.student.curve:
+        sets |= {
+            of_percent(name.arm, percent): found.first(percent, config.seed)
+            for name, found in sets.items()
+            for percent in PERCENTS
+        }
     if synthetic is not None:
         whole = sets[SetName("augmented")].num_synthetic
         sizes = sorted(size for size in {*config.student.sizes} if size < whole)

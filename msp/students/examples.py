@@ -11,7 +11,7 @@ import hashlib
 import heapq
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from msp.config import StudentConfig
 from msp.errors import TaskDataError, did_you_mean
 from msp.records import Example
 from msp.tasks.answers import question_of
-from msp.tasks.base import WRITTEN, Kind, TaskData
+from msp.tasks.base import KINDS_WITH_TARGET, WRITTEN, Kind, TaskData
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
@@ -33,8 +33,8 @@ class LabelledTexts:
     Args:
         texts: N of them; questions, where answers are written out.
         gold: [N, A], true where text n carries label a.
-        targets: where labels stand in each text, in brackets, or each question's answer, where
-            answers are written out; else empty.
+        targets: where labels stand in each text, in brackets; what a question's options are; or
+            each question's answer, where answers are written out; else empty.
         is_single: whether each text has exactly one label.
     """
 
@@ -55,6 +55,20 @@ class TrainingSet(LabelledTexts):
 
     weights: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     num_synthetic: int = 0
+
+    def first(self, percent: int, seed: int) -> TrainingSet:
+        """Return a part of it, drawn by seed; a smaller one is within every larger one."""
+        size = -(-len(self.texts) * percent // 100)
+        line = np.random.default_rng(seed).permutation(len(self.texts))
+        rows = np.sort(line[:size]).tolist()
+        return replace(
+            self,
+            texts=tuple(self.texts[row] for row in rows),
+            gold=self.gold[rows],
+            targets=tuple(self.targets[row] for row in rows) if self.targets else (),
+            weights=self.weights[rows],
+            num_synthetic=round(self.num_synthetic * percent / 100),
+        )
 
     @property
     def content_hash(self) -> str:
@@ -85,7 +99,7 @@ def labelled_texts(
                     f"that the student learns{near or '.'}"
                 )
             gold[row, columns[name]] = True
-    has_targets = kind in ("tagging", "parse", *WRITTEN)
+    has_targets = kind in KINDS_WITH_TARGET
     texts = (example.text for example in examples)
     return LabelledTexts(
         texts=tuple(map(question_of, texts)) if kind in WRITTEN else tuple(texts),
@@ -116,6 +130,7 @@ def training_set_of(
     config: StudentConfig,
     seed: int,
     label_texts: Sequence[Example] = (),
+    with_real: bool = True,
 ) -> TrainingSet:
     """Return what an arm learns from, bounded however many synthetic examples there are.
 
@@ -132,10 +147,11 @@ def training_set_of(
         config: the student section.
         seed: of the sample.
         label_texts: from :func:`msp.students.label_texts.label_texts`; none for the seed-only arm.
+        with_real: whether seed examples are among it.
     """
     labels = [attribute.name for attribute in task.ontology.attributes]
-    real = (task.seeds, task.source, label_texts)
-    return _training_set(real, synthetic, (labels, task.kind), config, seed)
+    real = (task.seeds, task.source) if with_real else ((), ())
+    return _training_set((*real, label_texts), synthetic, (labels, task.kind), config, seed)
 
 
 def _training_set(

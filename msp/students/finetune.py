@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from msp.config import StudentConfig
-from msp.models.encoder import SentenceEncoder, mean_pool
+from msp.models.encoder import SentenceEncoder, load_encoder, mean_pool
 from msp.students.examples import Floats, TrainingSet, draw_batches
 from msp.students.head import label_loss, label_probabilities
 
@@ -56,6 +56,15 @@ class Body:
     name: str
     dimension: int
     model: Any
+
+
+class EncoderBased:
+    """What kinds of student have in common whose body is a sentence encoder."""
+
+    def load(self, config: StudentConfig, *, device: str) -> Body:
+        """See :class:`msp.students.kinds.Learner`."""
+        encoder = load_encoder(config.encoder, device=device)
+        return Body(config.encoder, encoder.dimension, encoder)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from msp.config import StudentConfig
-from msp.models.encoder import SentenceEncoder, load_encoder
+from msp.models.encoder import SentenceEncoder
 from msp.students.answering import Answerer
+from msp.students.choice import Chooser
 from msp.students.examples import Floats, LabelledTexts, TrainingSet
 from msp.students.finetune import (
     ALONE,
     Body,
+    EncoderBased,
     FinetunedStudent,
     Workers,
     finetuned_probabilities,
@@ -108,15 +110,6 @@ class HeadLearner(Learner, Protocol):
     ) -> StudentModule:
         """Return a student on frozen features, in evaluation mode."""
         ...
-
-
-class EncoderBased:
-    """What kinds of student have in common whose body is a sentence encoder."""
-
-    def load(self, config: StudentConfig, *, device: str) -> Body:
-        """See :class:`Learner`."""
-        encoder = load_encoder(config.encoder, device=device)
-        return Body(config.encoder, encoder.dimension, encoder)
 
 
 @dataclass(frozen=True)
@@ -267,6 +260,8 @@ def make_learner(task: TaskData, metrics: Sequence[str]) -> Learner:
     paper = "paper_compatible" in metrics
     if task.kind in WRITTEN:
         return Answerer(task.kind, HEADLINE[task.kind][0])
+    if task.kind == "choice":
+        return Chooser(tuple(attribute.name for attribute in task.ontology.attributes))
     if task.kind not in ("tagging", "parse"):
         labels = tuple(attribute.name for attribute in task.ontology.attributes)
         return Classifier(labels, task.kind == "single_label", paper)

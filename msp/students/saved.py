@@ -25,6 +25,7 @@ from msp.students.tagger import TaggingStudent, predict_forests, predict_forests
 from msp.students.words import NUM_SHAPES, embed_words
 from msp.tasks.brackets import labels_in, read_brackets, write_brackets
 from msp.tasks.placing import split_words
+from msp.tasks.questions import ChoiceQuestion
 
 
 class AnsweringStudent(nn.Module):
@@ -61,6 +62,7 @@ class Description:
         roots: of a student that parses: labels of whole texts.
         levels: of a student that tags or parses: its chains of labels, the outermost first.
         max_new_tokens: of one answer of a student that writes.
+        is_choice: whether it answers questions with options.
     """
 
     kind: str
@@ -72,6 +74,7 @@ class Description:
     roots: tuple[str, ...] = ()
     levels: tuple[tuple[str, ...], ...] = ()
     max_new_tokens: int = 0
+    is_choice: bool = False
 
     @property
     def scheme(self) -> TagScheme:
@@ -113,8 +116,19 @@ class Student:
             forests = predict_forests_finetuned(self.module, sentences, self.encoder)
         return [write_brackets(forest) for forest in forests]
 
+    def answer(self, questions: Sequence[ChoiceQuestion]) -> list[str]:
+        """Return the chosen option of each question, of a student of questions with options."""
+        from msp.students.choice import ChoiceTexts, answers_of
+
+        assert self.description.is_choice, "this student names labels: see predict()"
+        if isinstance(self.module, FinetunedStudent):
+            return answers_of(self.module, questions, self.encoder)
+        vectors = self.encoder.encode(ChoiceTexts.of(questions).texts)
+        return answers_of(self.module, questions, list(vectors))
+
     def predict(self, texts: Sequence[str]) -> list[tuple[str, ...]]:
         """Return each text's labels, in the ontology's order; a text may have none."""
+        assert not self.description.is_choice, "this student answers questions: see answer()"
         if isinstance(self.module, TaggingStudent):
             said_in = [labels_in(read_brackets(target)) for target in self.tag(texts)]
             return [tuple(n for n in self.description.labels if n in said) for said in said_in]
@@ -188,13 +202,14 @@ def _description(found: dict[str, Any]) -> Description:
 def _empty_module(
     description: Description, encoder: SentenceEncoder, weights: Mapping[str, Tensor]
 ) -> StudentModule:
-    num_labels = len(description.labels)
+    # Options are scored one by one.
+    num_labels = 1 if description.is_choice else len(description.labels)
     if description.levels:
         return _empty_tagger(description, encoder, weights)
     if description.kind == "finetune":
         return FinetunedStudent(encoder.body, encoder.dimension, num_labels).to(encoder.device)
-    hidden_size = weights["hidden.weight"].shape[0]
-    return HeadStudent(encoder.dimension, num_labels, hidden_size=hidden_size)
+    hidden_size, dimension = weights["hidden.weight"].shape
+    return HeadStudent(dimension, num_labels, hidden_size=hidden_size)
 
 
 def _empty_tagger(

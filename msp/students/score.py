@@ -112,6 +112,32 @@ def score_spans(
     return {"metrics": metrics, "per_attribute": label_f1(gold, predicted)}
 
 
+def score_choices(
+    said: Sequence[str], right: Sequence[str], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Return one training's figures of questions with options; see :func:`score_training`.
+
+    An option that stands twice is right in both places.
+
+    Args:
+        said: the chosen option of each question.
+        right: the right one.
+        labels: where options are fixed, each has its F1.
+    """
+    if not right:
+        raise TaskDataError("there is no example to score; give the split some.")
+    names = [name for name in labels if name in right]
+    gold, predicted = (
+        np.array([[word == name for name in names] for word in words], dtype=np.bool_)
+        for words in (right, said)
+    )
+    hits = sum(a == b for a, b in zip(said, right, strict=True))
+    return {
+        "metrics": {"accuracy": percent(hits, len(right))},
+        "per_attribute": _label_f1(gold, predicted, names) if names else {},
+    }
+
+
 def _only(forest: Forest, labels: Sequence[str]) -> Forest:
     spans = [span for span in spans_in(forest) if span.label in labels]
     return forest_of(words_in(forest), spans)

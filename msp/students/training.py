@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from msp.storage import layout
@@ -52,11 +53,27 @@ class Evaluation:
         dev: chooses the threshold; may be empty.
         test: gives the figures.
         learner: the kind of student.
+        further: further test splits by name; their figures have it in theirs.
     """
 
     dev: LabelledTexts
     test: LabelledTexts
     learner: Learner
+    further: Mapping[str, LabelledTexts] = field(default_factory=dict)
+
+    @property
+    def splits(self) -> list[LabelledTexts]:
+        """Dev, test and what is further, in this order."""
+        return [self.dev, self.test, *self.further.values()]
+
+    def score(self, answers: Sequence[Any]) -> dict[str, Any]:
+        """Return the scores of a student's answers to :attr:`splits`."""
+        dev = (answers[0], self.dev)
+        scores = self.learner.score(dev, (answers[1], self.test))
+        for (name, split), said in zip(self.further.items(), answers[2:], strict=True):
+            found = self.learner.score(dev, (said, split))["metrics"]
+            scores["metrics"] |= {f"{metric}_on_{name}": value for metric, value in found.items()}
+        return scores
 
 
 def finished_scores(store: ObjectStore, training: Training) -> dict[str, Any] | None:
@@ -79,7 +96,7 @@ def commit_training(
     training: Training,
     module: StudentModule,
     *,
-    answers: tuple[Any, Any],
+    answers: Sequence[Any],
     evaluation: Evaluation,
     described_as: tuple[str, str, int],
 ) -> None:
@@ -89,12 +106,11 @@ def commit_training(
         store: of the run.
         training: which one it was.
         module: what it made.
-        answers: what the student says of dev and of test.
+        answers: what the student says of each of the evaluation's splits.
         evaluation: the splits.
         described_as: ``head`` or ``finetune``, and its body's name and dimension.
     """
-    dev, test = answers
-    scores = evaluation.learner.score((dev, evaluation.dev), (test, evaluation.test))
+    scores = evaluation.score(answers)
     if training.is_saved:
         kind, name, dimension = described_as
         description = evaluation.learner.describe(kind, (name, dimension), module, scores)

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from msp.config import TaskConfig
-from msp.tasks import actdial, banking77, crossner, jsonl, nlupp, sentences, topv2, written
+from msp.tasks import (
+    actdial,
+    banking77,
+    crossner,
+    jsonl,
+    nlupp,
+    questions,
+    sentences,
+    topv2,
+    written,
+)
 from msp.tasks.base import TaskData
 
 READERS: dict[str, Callable[..., TaskData]] = {
@@ -19,6 +29,7 @@ READERS: dict[str, Callable[..., TaskData]] = {
     "subj": sentences.load_subj,
     "gsm8k": written.load_gsm8k,
     "mbpp": written.load_mbpp,
+    **questions.READERS,
 }
 
 

@@ -4,20 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from msp.records import Example
 from msp.tasks.linearise import linearise, parse_target
 from msp.tasks.ontology import Ontology
 
-__all__ = ["WRITTEN", "Kind", "TaskData", "content_hash", "linearise", "parse_target"]
+__all__ = [
+    "KINDS_WITH_TARGET",
+    "WRITTEN",
+    "Kind",
+    "QuestionForm",
+    "TaskData",
+    "content_hash",
+    "linearise",
+    "parse_target",
+]
 
 # What a student answers: any number of labels, one label, labelled spans, or a tree of them;
-# or it writes the answer out, which ends with a number or is a program.
-Kind = Literal["multilabel", "single_label", "tagging", "parse", "number", "program"]
+# which of a question's options is right; or it writes the answer out, which ends with a number
+# or is a program.
+Kind = Literal["multilabel", "single_label", "tagging", "parse", "choice", "number", "program"]
 WRITTEN: tuple[Kind, ...] = ("number", "program")
+# Of these an example's target says what its labels alone do not.
+KINDS_WITH_TARGET: tuple[Kind, ...] = ("tagging", "parse", "choice", *WRITTEN)
+
+
+@dataclass(frozen=True)
+class QuestionForm:
+    """What all questions of a task with options are like.
+
+    Args:
+        num_options: of each question.
+        options: where they are the same for all, in their order; else each question has its own.
+        has_context: whether each has a context that it is asked about.
+    """
+
+    num_options: int
+    options: tuple[str, ...] = ()
+    has_context: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,6 +65,8 @@ class TaskData:
             but nothing is generated for them.
         rejected: texts that reviewers of earlier runs rejected; none is kept again.
         reviewed_hash: SHA-256 (hex) over what reviewers decided, where it counts; else empty.
+        questions: of kind choice: what its questions are like; None elsewhere.
+        also_test: further test examples that students are scored on, by the name of their set.
     """
 
     ontology: Ontology
@@ -52,6 +81,8 @@ class TaskData:
     source: tuple[Example, ...] = ()
     rejected: tuple[str, ...] = ()
     reviewed_hash: str = ""
+    questions: QuestionForm | None = None
+    also_test: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
 
     @property
     def labelled(self) -> tuple[Example, ...]:

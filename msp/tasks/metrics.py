@@ -21,6 +21,7 @@ HEADLINE: dict[str, tuple[str, ...]] = {
     "parse": ("exact_match", "intent_accuracy", "slot_f1"),
     "number": ("final_answer_match",),
     "program": ("pass_at_1",),
+    "choice": ("accuracy",),
 }
 
 

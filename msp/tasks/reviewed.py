@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from msp.records import Example
 from msp.tasks.answers import split_answer
-from msp.tasks.base import WRITTEN, TaskData, content_hash
+from msp.tasks.base import KINDS_WITH_TARGET, WRITTEN, TaskData, content_hash
 from msp.tasks.sampling import text_key
 from msp.tasks.splits import gaps, without_texts_of
 
@@ -35,7 +35,7 @@ def with_reviewed(
     clean, leak_note = without_texts_of(fitting, held, "reviewed examples", "dev or test")
     new, seed_note = without_texts_of(clean, task.seeds, "reviewed examples", "seed")
     new = _first_of_each_text(new)
-    if task.kind not in ("tagging", "parse"):
+    if task.kind in WRITTEN or task.kind not in KINDS_WITH_TARGET:
         new = tuple(replace(example, target=_answer(example, task)) for example in new)
     seeds = (*task.seeds, *new)
     stale = gaps(task.ontology, task.seeds, task.dev)
@@ -65,10 +65,10 @@ def _fits(example: Example, task: TaskData, domain: str | None) -> bool:
         return False
     if domain is not None and example.domain != task.domain:
         return False
-    if task.kind in ("tagging", "parse"):
-        return example.target is not None
     if task.kind in WRITTEN:
         return _answer(example, task) is not None
+    if task.kind in KINDS_WITH_TARGET:
+        return example.target is not None
     return task.kind != "single_label" or len(example.attributes) == 1
 
 

@@ -149,7 +149,7 @@ def test_what_labels_words_give_stands_beside_the_methods_and_they_without_it() 
     overall = tables[0].overall
     assert overall is not None and overall.label_texts == (52.0, None)
     over = overall.entries["msp"].over_label_texts
-    assert over is not None and over.mean == 4.0
+    assert over is not None and over.mean == pytest.approx(4.0)
     markdown = build_markdown(grid, scored, tables).decode()
     assert "| seed, label texts | 52.0" in markdown and "over label texts" in markdown
     plain = markdown.partition("Without the labels' own words")[2]

@@ -10,7 +10,7 @@ from msp.config import DenoiseConfig
 from msp.denoise.drop_rate import _ADVICE, DropRateWatch
 from msp.denoise.keep import OFF_TOPIC
 from msp.denoise.rules import RULES
-from msp.denoise.scorer import UNPLACED_VALUE
+from msp.denoise.scorer import UNANSWERED, UNPLACED_VALUE
 from msp.errors import DropRateError
 
 
@@ -30,7 +30,7 @@ def test_the_message_counts_names_the_commonest_reason_and_the_settings() -> Non
 
 
 def test_every_reason_has_its_own_advice() -> None:
-    assert set(_ADVICE) == {*RULES, OFF_TOPIC, UNPLACED_VALUE}
+    assert set(_ADVICE) == {*RULES, OFF_TOPIC, UNPLACED_VALUE, UNANSWERED}
 
 
 def test_a_window_that_is_not_full_stops_nothing_until_it_is_checked() -> None:

@@ -15,7 +15,8 @@ from msp.tasks.base import TaskData
 
 REWRITERS = [name for name, method in METHODS.items() if method.rewrites]
 # The others write nothing, or have a plan of their own.
-LIKE_MSP = [n for n, m in METHODS.items() if not (m.is_direct or n.startswith("promptmix"))]
+OTHERWISE = ("promptmix", "promptmix_soft", "data_creation")
+LIKE_MSP = [n for n, m in METHODS.items() if not (m.is_direct or n in OTHERWISE)]
 
 
 def config(method: str, *, num_exemplars: int = 2, **generate: Any) -> RunConfig:
