@@ -169,6 +169,20 @@ def compare(
         )
 
 
+@app.command()
+def improve(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the loop's YAML file")],
+    set_: Overrides = None,
+) -> None:
+    """Generate in rounds, each where dev says the student is weakest, until it gains no more."""
+    from msp.improve.config import load_improve_config
+
+    resolved = load_improve_config(config, set_ or [])
+    from msp.distributed.improve import improve as run_loop
+
+    _print(run_loop(resolved))
+
+
 def _version(asked: bool) -> None:
     if asked:
         print(__version__)

@@ -41,6 +41,7 @@ def make_scorer(
         labeller=labeller,
         evaluation=evaluation,
         rejected=task.rejected,
+        kept_before=task.kept_before,
         target_of=_target_of(task),
         labelled_words=LabelledWords(s.target or "" for s in task.seeds) if labels_words else None,
         relabelling=_relabelling(config, task, encoder),

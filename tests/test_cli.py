@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    "run tune generate train evaluate report preview estimate compare status review submit"
+    "run tune generate train evaluate report preview estimate compare improve status review submit"
 ).split()
 
 

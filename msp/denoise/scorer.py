@@ -99,6 +99,7 @@ class UnitScorer:
         labeller: asked for its agreement where ``disagreement_weight`` is not 0.
         evaluation: texts that no candidate may hold.
         rejected: texts that reviewers rejected.
+        kept_before: texts that the runs before this one kept.
         target_of: what the student learns from a text, or None where it cannot be labelled.
         labelled_words: of the seed examples, where words are what is labelled.
         relabelling: gives what could be kept a class of the frozen LM's choice.
@@ -113,6 +114,7 @@ class UnitScorer:
         labeller: Labeller | None = None,
         evaluation: EvaluationTexts | None = None,
         rejected: Sequence[str] = (),
+        kept_before: Sequence[str] = (),
         target_of: TargetOf = labels_as_target,
         labelled_words: LabelledWords | None = None,
         relabelling: Relabelling | None = None,
@@ -122,6 +124,7 @@ class UnitScorer:
         self._labeller = labeller
         self._evaluation = evaluation
         self._rejected = frozenset(map(normalise, rejected))
+        self._kept_before = frozenset(map(normalise, kept_before))
         self._target_of = target_of
         self._labelled_words = labelled_words
         self._relabelling = relabelling
@@ -152,6 +155,7 @@ class UnitScorer:
                 require_values=self._config.require_values,
                 evaluation=self._evaluation,
                 rejected=self._rejected,
+                kept_before=self._kept_before,
             )
             for unit, made in zip(units, generated, strict=True)
         ]

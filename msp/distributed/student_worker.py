@@ -58,7 +58,7 @@ def embed_texts(config: StudentConfig, learner: Learner, texts: Sequence[str]) -
 def _embed(config: StudentConfig, learner: Learner, texts: list[str]) -> Features:
     from msp.models.encoder import load_encoder
 
-    _set_threads()
+    set_threads()
     return learner.embed(load_encoder(config.encoder, device=_device(config)), texts)
 
 
@@ -78,7 +78,7 @@ def train_and_commit_head(
         learned_from: the arm's training set and its features, one array a text.
         scored_on: the splits, the features of dev and those of test.
     """
-    _set_threads()
+    set_threads()
     started = time.monotonic()
     training_set, features = learned_from
     evaluation, dev, test = scored_on
@@ -106,7 +106,7 @@ def finetune_loop(work_by_name: dict[str, Any]) -> None:
     training that has not been committed. Only rank 0 scores and commits.
     """
     work: StudentWork = work_by_name["work"]
-    _set_threads()
+    set_threads()
     # Listed before any step, which needs all workers: so all see the same.
     missing = [t for t in work.trainings if finished_scores(work.store, t) is None]
     for training in missing:
@@ -150,7 +150,8 @@ def _device(config: StudentConfig) -> str:
     return "auto" if config.gpus_per_worker else "cpu"
 
 
-def _set_threads() -> None:
+def set_threads() -> None:
+    """Leave this process as many torch threads as its task has CPUs."""
     # Two processes with two torch threads each on two cores run ten times slower than one.
     import torch
 

@@ -49,6 +49,10 @@ REASONS: dict[str, tuple[str, str]] = {
         "Rejected by a reviewer",
         "A person has rejected a text that says the same (task.reviewed).",
     ),
+    "kept_before": (
+        "Kept before",
+        "A run before this one has kept a text that says the same (parent).",
+    ),
     "duplicate": (
         "Duplicate in the run",
         "An earlier candidate of the run says the same, or nearly (denoise.duplicates).",

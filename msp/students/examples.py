@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ from msp.tasks.base import Kind, TaskData
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _training_set(
 ) -> TrainingSet:
     seeds, source = real
     room = config.num_steps * config.batch_size
-    held, num_synthetic = _sample(synthetic, room, seed)
+    held, num_synthetic = draw_sample(synthetic, room, seed)
     found = labelled_texts([*seeds, *source, *held], *labelled)
     total = max(len(seeds), 1)
     weights = [
@@ -168,13 +170,13 @@ def draw_batches(training: TrainingSet, config: StudentConfig, seed: int) -> npt
     return rows
 
 
-def _sample(examples: Iterable[Example], room: int, seed: int) -> tuple[list[Example], int]:
+def draw_sample(examples: Iterable[Item], room: int, seed: int) -> tuple[list[Item], int]:
     """Return a uniform sample of at most ``room`` (Vitter's algorithm R), and how many there were.
 
     Up to ``room`` examples come back as they are, all of them and in order.
     """
     rng = np.random.default_rng(seed)
-    held: list[Example] = []
+    held: list[Item] = []
     num_seen = 0
     for example in examples:
         num_seen += 1

@@ -36,6 +36,7 @@ class TaskData:
             but nothing is generated for them.
         rejected: texts that reviewers of earlier runs rejected; none is kept again.
         reviewed_hash: SHA-256 (hex) over what reviewers decided, where it counts; else empty.
+        kept_before: texts that the runs before this one kept (``parent``); none is kept again.
     """
 
     ontology: Ontology
@@ -50,6 +51,7 @@ class TaskData:
     source: tuple[Example, ...] = ()
     rejected: tuple[str, ...] = ()
     reviewed_hash: str = ""
+    kept_before: tuple[str, ...] = ()
 
     @property
     def labelled(self) -> tuple[Example, ...]:
