@@ -80,6 +80,11 @@ class TaskConfig(Section):
         0.2,
         description="share of the training part held out as dev where the data names no dev split",
     )
+    compositional: bool = Field(
+        False,
+        description="test only on examples whose labels no seed or dev example has together, "
+        "while a seed example carries each of them (tasks with several labels a text)",
+    )
     reviewed: list[str] = Field(
         [],
         description="outputs of runs whose reviewers' decisions count (msp review): accepted and "
@@ -237,6 +242,12 @@ class DenoiseConfig(Section):
         0.8, description="weight of how little a classifier of the seed examples agrees"
     )
     max_noise_score: PositiveFloat = Field(0.85, description="drop above this")
+    novel_agreement: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None,
+        description="keep a text of a new combination only where at least this share of five "
+        "classifiers, each of another draw of the seed examples, finds exactly the labels that it "
+        "was asked for; none: no such rule",
+    )
     relabel: Literal["auto", "none", "replace", "drop_disagreeing", "keep"] = Field(
         "auto",
         description="ask the frozen LM for each candidate's class again, and: replace the one that "
@@ -290,7 +301,8 @@ class DenoiseConfig(Section):
     @property
     def needs_encoder(self) -> bool:
         """Whether a verdict asks the sentence encoder for anything."""
-        return bool(self.distance_weight or self.disagreement_weight)
+        learned = self.disagreement_weight or self.novel_agreement is not None
+        return bool(self.distance_weight or learned)
 
 
 class StudentConfig(Section):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msp.config import RunConfig
 from msp.denoise.contamination import EvaluationTexts, read_evaluation_texts
 from msp.denoise.relabel import Relabeller, Relabelling, check_relabel
-from msp.denoise.scorer import TargetOf, UnitScorer, labels_as_target
+from msp.denoise.scorer import NovelRule, TargetOf, UnitScorer, labels_as_target
 from msp.denoise.unasked import LabelledWords
 from msp.tasks.base import TaskData
 from msp.tasks.placing import target_of
@@ -45,7 +45,23 @@ def make_scorer(
         target_of=_target_of(task),
         labelled_words=LabelledWords(s.target or "" for s in task.seeds) if labels_words else None,
         relabelling=_relabelling(config, task, encoder),
+        novel_rule=_novel_rule(config, task, encoder),
     )
+
+
+def _novel_rule(
+    config: RunConfig, task: TaskData, encoder: SentenceEncoder | None
+) -> NovelRule | None:
+    share = config.denoise.novel_agreement
+    # Elsewhere no new combination is planned.
+    if share is None or encoder is None or task.kind != "multilabel":
+        return None
+    from msp.students.ensemble import SeedEnsemble
+
+    labels = tuple(attribute.name for attribute in task.ontology.attributes)
+    vectors = encoder.encode([seed.text for seed in task.seeds])
+    ensemble = SeedEnsemble(task.seeds, vectors, labels, seed=config.seed)
+    return NovelRule(ensemble, labels, share)
 
 
 def _relabelling(

@@ -66,7 +66,7 @@ class Loop:
 
 
 @dataclass(frozen=True, slots=True)
-class TestScore:
+class FinalScore:
     """A metric of the chosen round's students on test examples: mean and standard deviation."""
 
     name: str
@@ -162,7 +162,7 @@ def _verdict(loop: Loop, chosen: int) -> tuple[str, list[str]]:
     return tone, sentences
 
 
-def _test_scores(figures: Mapping[str, Any] | None) -> list[TestScore]:
+def _test_scores(figures: Mapping[str, Any] | None) -> list[FinalScore]:
     student = (figures or {}).get("student") or {}
     if not student:
         return []
@@ -172,6 +172,6 @@ def _test_scores(figures: Mapping[str, Any] | None) -> list[TestScore]:
         return number(found.get("mean")), number(found.get("std"))
 
     return [
-        TestScore(title(name), of("seed_only", name), of(rival(student), name))
+        FinalScore(title(name), of("seed_only", name), of(rival(student), name))
         for name in headline(student)
     ]

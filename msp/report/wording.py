@@ -37,6 +37,11 @@ REASONS: dict[str, tuple[str, str]] = {
         "Off topic",
         "Its noise score is above the cut (denoise.max_noise_score).",
     ),
+    "not_agreed": (
+        "Not agreed",
+        "No seed example has these labels together, and the classifiers do not agree that the "
+        "text has them (denoise.novel_agreement).",
+    ),
     "disagreed": (
         "Another class",
         "The frozen LM says that the text is of another class (denoise.relabel).",

@@ -84,24 +84,69 @@ def build_task(
         seeds = draw_few(seeds, config.max_seed_examples, seed=seed)
     if not dev:
         seeds, dev = hold_out(seeds, parts.dev_fraction, seed=seed, purpose="dev")
-    held = (*dev, *parts.test)
+    test, new_note = tuple(parts.test), ""
+    if config.compositional:
+        test, new_note = _only_new(parts, seeds, dev)
+    held = (*dev, *test)
     others, other_note = without_texts_of(
         parts.others, held, "examples of other domains", "dev or test"
     )
-    notes = (*parts.notes, dev_note, test_note, seed_note, other_note)
-    splits = (seeds, dev, parts.test, *([others] if others else []))
+    notes = (*parts.notes, dev_note, test_note, seed_note, other_note, new_note)
+    splits = (seeds, dev, test, *([others] if others else []))
     return TaskData(
         ontology=ontology,
         domain=domain,
         seeds=seeds,
         dev=dev,
-        test=tuple(parts.test),
+        test=test,
         content_hash=content_hash(ontology, *splits),
         notes=tuple(note for note in (*notes, *gaps(ontology, seeds, dev)) if note),
         kind=parts.kind,
         tags=parts.tags,
         source=others,
     )
+
+
+def _only_new(
+    parts: Parts, seeds: Sequence[Example], dev: Sequence[Example]
+) -> tuple[tuple[Example, ...], str]:
+    """Return the test examples whose labels are new together, each known by itself, and a note.
+
+    Raises:
+        ConfigError: texts of the task have one label each, or no test example is like that.
+    """
+    if parts.kind == "single_label":
+        raise ConfigError(
+            f"task.compositional is set, but each text of {parts.source} has exactly one label; "
+            "leave it out, since there is nothing to combine."
+        )
+    known = {name for example in seeds for name in _combined(example, parts.kind)}
+    together = {_combined(example, parts.kind) for example in (*seeds, *dev)}
+    found = tuple(
+        example
+        for example in parts.test
+        if len(names := _combined(example, parts.kind)) > 1
+        and names <= known
+        and names not in together
+    )
+    if not found:
+        raise ConfigError(
+            f"task.compositional is set, but none of the {len(parts.test)} test examples of "
+            f"{parts.source} carries labels that are known one by one and new together; use fewer "
+            "seed examples (task.max_seed_examples), or leave it out."
+        )
+    return found, (
+        f"{len(found)} of {len(parts.test)} test examples are left: their labels are new together "
+        "(task.compositional)."
+    )
+
+
+def _combined(example: Example, kind: Kind) -> frozenset[str]:
+    """Return what an example carries of what students answer."""
+    if kind == "multilabel":
+        return frozenset(example.attributes)
+    slots = {slot for slot, texts in example.values.items() if texts}
+    return frozenset(slots if kind == "tagging" else {*example.attributes, *slots})
 
 
 def tagged(parts: Parts, slots: Sequence[str]) -> Parts:
