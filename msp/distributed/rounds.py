@@ -78,7 +78,8 @@ def generate_candidates(config: RunConfig, task: TaskData, store: ObjectStore) -
     write_cutoffs(store, cutoffs(config, run.shards, numbers, census))
     quota = quota_record(task, plan.number + 1, targets=targets, numbers=numbers, census=census)
     store.write(layout.QUOTA_JSON, json.dumps(quota, indent=1).encode())
-    _say_short(quota)
+    if config.generate.max_rounds > 1:  # else nothing was tried for what is short
+        _say_short(quota)
     return run.shards
 
 

@@ -33,8 +33,8 @@ class MeasureConfig(Section):
     on: Literal["auto", "dev", "crossfit"] = Field(
         "auto",
         description="dev: the dev examples; crossfit: seed and dev examples, each scored by "
-        "students that saw neither it nor what was written with it in view; auto: dev where it "
-        "has 200 examples or more",
+        "students of the other seed examples and of what was written without it in view; auto: "
+        "dev where it has 200 examples or more",
     )
     folds: Annotated[int, Field(ge=2)] = Field(5, description="of crossfit")
     trainings: PositiveInt = Field(3, description="of each fold, with other initial weights")

@@ -2,7 +2,7 @@
 
 A few dozen examples are all that there is, and a fifth of them, as dev, tells
 nothing apart. So seed and dev examples take turns: each is scored by students
-that saw neither it nor any text that was written with it in view. Prompts and
+of the other seed examples, and of what was written without it in view. Prompts and
 the filter's classifier have seen it, which no round is spared; what rounds
 differ by is what they wrote.
 """
@@ -59,7 +59,6 @@ def make_folds(task: TaskData, config: MeasureConfig, *, seed: int) -> list[Fold
                 "measure.on is dev, but the task has no dev example; give some, or use crossfit."
             )
         return [Fold(task.dev, task.seeds)]
-    reviewed = tuple(e for e in task.seeds if e.uid.startswith(_REVIEWED))
     pool = (*(e for e in task.seeds if not e.uid.startswith(_REVIEWED)), *task.dev)
     if len(pool) < 2 * config.folds:
         raise ConfigError(
@@ -67,12 +66,12 @@ def make_folds(task: TaskData, config: MeasureConfig, *, seed: int) -> list[Fold
             "a fold needs two or more, so use fewer folds, or label more."
         )
     dealt = deal(pool, config.folds, seed=seed)
-    return [Fold(held, (*_without(pool, held), *reviewed)) for held in dealt if held]
+    return [Fold(held, _without(task.seeds, held)) for held in dealt if held]
 
 
-def _without(pool: Sequence[Example], held: Sequence[Example]) -> Iterator[Example]:
+def _without(seeds: Sequence[Example], held: Sequence[Example]) -> tuple[Example, ...]:
     uids = {example.uid for example in held}
-    return (example for example in pool if example.uid not in uids)
+    return tuple(example for example in seeds if example.uid not in uids)
 
 
 def pooled(task: TaskData, folds: Sequence[Fold]) -> TaskData:

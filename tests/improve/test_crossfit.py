@@ -32,7 +32,9 @@ def test_every_seed_and_dev_example_is_held_out_once_and_no_test_example_ever(
     assert sorted(held) == sorted(e.uid for e in (*task.seeds, *task.dev))
     for fold in folds:
         assert not {e.uid for e in fold.held} & {e.uid for e in fold.training}
-        assert len(fold.held) + len(fold.training) == len(held)
+        assert {e.uid for e in fold.training} == {e.uid for e in task.seeds} - {
+            e.uid for e in fold.held
+        }
     used = {e.uid for fold in folds for e in (*fold.held, *fold.training)}
     assert used.isdisjoint(e.uid for e in task.test)
     assert pooled(task, folds).test == ()
