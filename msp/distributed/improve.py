@@ -22,7 +22,9 @@ from msp.improve.config import ImproveConfig
 from msp.improve.crossfit import Kept, make_folds
 from msp.improve.decide import check_budget, chosen_round, decide
 from msp.improve.material import (
+    kept_of_run,
     kept_with_views,
+    unit_of,
     views_from_json,
     views_of_run,
     views_to_json,
@@ -175,7 +177,8 @@ class _Looping:
 
     def _views(self, config: RunConfig, store: ObjectStore) -> bytes:
         task = load_reviewed_task(config)
-        return views_to_json(views_of_run(config, task, store))
+        units = map(unit_of, kept_of_run(store))
+        return views_to_json(views_of_run(config, task, store, units))
 
     @cached_property
     def _probe(self) -> Probe:

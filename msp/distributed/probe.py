@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 
@@ -24,6 +24,8 @@ from msp.students.examples import LabelledTexts, TrainingSet, labelled_texts, tr
 from msp.students.kinds import Features, Learner, make_learner
 from msp.tasks.base import TaskData
 
+Split = TypeVar("Split", bound=LabelledTexts)
+
 
 class Probe:
     """Trains heads on folds and scores them; holds the features of every text it has met.
@@ -33,10 +35,17 @@ class Probe:
         task: the task's data; its test examples are not looked at.
         folds: what is trained on and scored.
         num_trainings: of each fold.
+        is_local: train in this process, one after the other, instead of in Ray tasks.
     """
 
     def __init__(
-        self, config: RunConfig, task: TaskData, folds: Sequence[Fold], num_trainings: int
+        self,
+        config: RunConfig,
+        task: TaskData,
+        folds: Sequence[Fold],
+        num_trainings: int,
+        *,
+        is_local: bool = False,
     ) -> None:
         self._config, self._folds, self._num_trainings = config, folds, num_trainings
         self._task = pooled(task, folds)
@@ -44,6 +53,25 @@ class Probe:
         self._learner = make_learner(self._task, ["standard"])
         self._held = [labelled_texts(fold.held, self._labels, task.kind) for fold in folds]
         self._features: dict[str, Any] = {}
+        self._is_local = is_local
+
+    def local(self, *, seed_offset: int = 0) -> Probe:
+        """Return one that holds the same features and trains in the process that asks it.
+
+        Args:
+            seed_offset: added to the run's seed, for other initial weights.
+        """
+        config = self._config.model_copy(update={"seed": self._config.seed + seed_offset})
+        found = Probe(config, self._task, self._folds, self._num_trainings, is_local=True)
+        found._features = self._features
+        return found
+
+    def embed(self, kept: Sequence[Kept]) -> None:
+        """Hold the features of synthetic examples and of all that is real."""
+        examples = [one.example for one in kept]
+        split = labelled_texts(examples, self._labels, self._task.kind)
+        seeds = labelled_texts(self._task.seeds, self._labels, self._task.kind)
+        self._embed([split, seeds, *self._held])
 
     def measure(
         self, number: int, kept: Sequence[Kept], *, synthetic_weight: float | None = None
@@ -88,16 +116,13 @@ class Probe:
 
     def _answers(self, config: StudentConfig, sets: Sequence[TrainingSet]) -> list[list[Any]]:
         """Return what is said of each fold, by training."""
+        if self._is_local:
+            return self._answers_here(config, sets)
         train = ray.remote(_train_and_answer).options(**TASK_OPTIONS)
         learner = self._learner
         references = []
         for learned_from, held in zip(sets, self._held, strict=True):
-            material = ray.put(
-                (
-                    (learned_from, gather(self._features, learner.inputs(learned_from))),
-                    (held, gather(self._features, learner.inputs(held))),
-                )
-            )
+            material = ray.put((self._with_features(learned_from), self._with_features(held)))
             references.append(
                 [
                     train.remote(config, learner, material, self._config.seed + k)
@@ -106,6 +131,23 @@ class Probe:
             )
         found = [ray.get(of_fold) for of_fold in references]
         return [[of_fold[k] for of_fold in found] for k in range(self._num_trainings)]
+
+    def _answers_here(self, config: StudentConfig, sets: Sequence[TrainingSet]) -> list[list[Any]]:
+        return [
+            [
+                _train_and_answer(
+                    config,
+                    self._learner,
+                    (self._with_features(learned_from), self._with_features(held)),
+                    self._config.seed + k,
+                )
+                for learned_from, held in zip(sets, self._held, strict=True)
+            ]
+            for k in range(self._num_trainings)
+        ]
+
+    def _with_features(self, split: Split) -> tuple[Split, Features]:
+        return split, gather(self._features, self._learner.inputs(split))
 
 
 def _train_and_answer(

@@ -7,7 +7,7 @@ the seed examples may grow later, by what people accept.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count, takewhile
 from typing import Any
 
@@ -34,20 +34,23 @@ def unit_of(example: Example) -> int:
     return int(example.uid.removeprefix(_UID)) // CANDIDATES_PER_UNIT_LIMIT
 
 
-def views_of_run(config: RunConfig, task: TaskData, store: ObjectStore) -> dict[int, list[str]]:
-    """Return, for each unit of a finished run that has kept something, the uids in view.
+def views_of_run(
+    config: RunConfig, task: TaskData, store: ObjectStore, unit_ids: Iterable[int]
+) -> dict[int, list[str]]:
+    """Return, for each of a finished run's units, the uids of the real examples in view.
 
     Args:
         config: the run's.
         task: as the run saw it.
         store: of the run.
+        unit_ids: those that are wanted.
     """
     records = takewhile(store.exists, map(layout.round_key, count()))
     plans = [make_plan(config, task, RoundPlan.from_json(store.read(key))) for key in records]
     # One pass has no record: its plan follows from the config.
     plans = plans or [make_plan(config, task)]
     views = {}
-    for unit_id in sorted({unit_of(example) for example in kept_of_run(store)}):
+    for unit_id in sorted({*unit_ids}):
         plan = next(p for p in plans if p.first_unit <= unit_id < p.first_unit + p.num_units)
         unit = plan.unit(unit_id - plan.first_unit)
         views[unit_id] = sorted({unit.seed_uid, *(e.uid for e in unit.exemplars)})

@@ -113,3 +113,30 @@ def _check_what_is_left(output: Path, result: dict[str, Any]) -> None:
     page = (output / "index.html").read_text()
     assert 'href="rounds/2/report.html"' in page and "could be luck" in page
     assert json.loads((output / "improve.json").read_text())["ended"] == result["ended"]
+
+
+def test_settings_are_searched_without_generating_anew(tmp_path: Path) -> None:
+    import yaml
+
+    base = yaml.safe_load(CONFIG.format(output=tmp_path / "unused"))["base"]
+    config, output = tmp_path / "run.yaml", tmp_path / "run"
+    base["generate"]["num_candidates_per_unit"] = 8
+    config.write_text(yaml.safe_dump({"output_uri": str(output), **base}))
+
+    def msp(command: str, *options: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-m", "msp", command, str(config), *options]
+        return subprocess.run(words, capture_output=True, text=True, timeout=600)
+
+    refused = msp("search")
+    assert refused.returncode == 2 and "run msp generate with this config first" in refused.stderr
+    assert msp("generate").returncode == 0
+    before = times(output, "candidates/*")
+    done = msp("search", "--trials", "3")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["num_trials"] == 3 and found["present"]["num_kept_per_unit"] == 4
+    assert found["clear"] == (found["gain"]["low"] > 0) == bool(found["set"])
+    assert times(output, "candidates/*") == before
+    trials = record(output, "search.json")["trials"]
+    assert trials[0]["max_noise_score"] == found["present"]["max_noise_score"]
+    assert "dev F1" in done.stderr
