@@ -83,7 +83,7 @@ class TaskConfig(Section):
     compositional: bool = Field(
         False,
         description="test only on examples whose labels no seed or dev example has together, "
-        "while a seed example carries each of them (tasks with several labels a text)",
+        "while seed examples have each of them (tasks with several labels a text)",
     )
     reviewed: list[str] = Field(
         [],
@@ -244,9 +244,8 @@ class DenoiseConfig(Section):
     max_noise_score: PositiveFloat = Field(0.85, description="drop above this")
     novel_agreement: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None,
-        description="keep a text of a new combination only where at least this share of five "
-        "classifiers, each of another draw of the seed examples, finds exactly the labels that it "
-        "was asked for; none: no such rule",
+        description="keep a text of a new combination only where this share of five classifiers, "
+        "each of another draw of the seed examples, finds exactly what was asked; none: no rule",
     )
     relabel: Literal["auto", "none", "replace", "drop_disagreeing", "keep"] = Field(
         "auto",
