@@ -82,8 +82,7 @@ class TaskConfig(Section):
     )
     compositional: bool = Field(
         False,
-        description="test only on examples whose labels no seed or dev example has together, "
-        "while seed examples have each of them (tasks with several labels a text)",
+        description="test on labels that no seed or dev example has together, seed examples singly",
     )
     reviewed: list[str] = Field(
         [],
