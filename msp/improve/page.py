@@ -82,6 +82,7 @@ def write_pages(store: ObjectStore, loop: Loop) -> None:
     style = "".join(
         (files(package) / name).read_text("utf-8")
         for package, name in (
+            ("msp.report", "palette.css"),
             ("msp.report", "report.css"),
             ("msp.compare", "compare.css"),
             ("msp.improve", "improve.css"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,13 @@ def test_hostile_text_stays_text(loop: Loop, tmp_path: Path) -> None:
     page = (tmp_path / "index.html").read_text()
     assert "<script" not in page and "&lt;script&gt;" in page
     assert "default-src 'none'" in page
+
+
+def test_every_colour_that_the_page_uses_is_defined_on_it(loop: Loop, tmp_path: Path) -> None:
+    write_pages(open_store(str(tmp_path)), loop)
+    page = (tmp_path / "index.html").read_text()
+    used = {*re.findall(r"var\((--\w+)\)", page)}
+    assert used and used <= {*re.findall(r"(--\w+):", page)}
 
 
 def test_a_loop_that_has_measured_the_seed_examples_alone_has_a_page(
