@@ -156,11 +156,11 @@ def _verdict(loop: Loop, chosen: int) -> tuple[str, list[str]]:
         f"{decimal(best.score)} after round {chosen}: {signed(total.value)} ({between})."
     ]
     if not chosen:
-        sentences = ["Every round is clearly worse on dev than the seed examples alone."]
-    elif total.can_be_luck:
+        return "worse", ["Every round is clearly worse on dev than the seed examples alone."]
+    if total.can_be_luck:
         sentences.append("That could be luck: dev is too small to tell the two apart.")
-    tone = "same" if total.can_be_luck else "better" if chosen else "worse"
-    return tone, sentences
+        return "same", sentences
+    return "better" if total.value > 0 else "worse", sentences
 
 
 def _test_scores(figures: Mapping[str, Any] | None) -> list[FinalScore]:
