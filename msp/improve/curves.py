@@ -48,7 +48,7 @@ class AttributeRow:
         num_dev: examples that it was measured on.
         num_real: seed examples that carry it.
         f1: by round, that of the seed examples alone first.
-        shares: of each round, what the policy wanted for it.
+        shares: of each round, the weight that the policy gave it, among all.
         made: by round, what was asked to carry it and what was kept.
     """
 

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from msp.config import RunConfig
 from msp.errors import ConstraintError
 from msp.improve.config import ImproveConfig
@@ -19,7 +21,8 @@ from msp.improve.measure import Counts, Measure
 from msp.improve.policies import POLICIES, Situation, Standing
 from msp.improve.spent import Made, Spent
 from msp.methods import find_method
-from msp.methods.balance import Cell, targets
+from msp.methods.balance import Cell
+from msp.methods.base import unit_rng
 from msp.methods.combinations import carried
 from msp.methods.quota import cell_weights
 from msp.tasks.base import TaskData
@@ -40,7 +43,7 @@ class PlannedRound:
         number: 1 for the first.
         first_unit: the id of its first unit; ids go on from round to round.
         units: combination -> units that ask for it.
-        shares: attribute -> the share of the round that the policy wants for it.
+        shares: attribute -> its weight among all, by the policy.
         standings: attribute -> how it stood, which the policy decided by.
         reviewed: of the config: whose decisions count in this round.
     """
@@ -109,22 +112,46 @@ def plan_round(
     weights = _cells(run, task)
     situation = make_situation(task, weights, measure, spent)
     shares = _shares(config, situation)
-    balanced = run.generate.model_copy(
-        update={
-            "num_synthetic": config.units_per_round,
-            "balance": shares,
-            "balance_over": "attributes",
-        }
-    )
-    units = {cell: n for cell, n in targets(balanced, weights, {}).items() if n}
+    number = measure.number + 1
+    rng = unit_rng("improve", run.seed, number)
     return PlannedRound(
-        number=measure.number + 1,
+        number=number,
         first_unit=before.first_unit + before.num_units if before else 0,
-        units=units,
+        units=draw_units(tilted(weights, shares), config.units_per_round, rng),
         shares=shares,
         standings=situation.attributes,
         reviewed=tuple(run.task.reviewed),
     )
+
+
+def tilted(weights: Mapping[Cell, float], shares: Mapping[str, float]) -> dict[Cell, float]:
+    """Return the combinations' weights, times the mean of what a policy gives their attributes.
+
+    An attribute's share is not forced: that would leave few combinations, those that
+    meet all shares at once, and students learn more from many.
+    """
+    found = {}
+    for cell, weight in weights.items():
+        of_cell = [shares[name] for name in cell if name in shares]
+        if of_cell:
+            found[cell] = weight * sum(of_cell) / len(of_cell)
+    return found
+
+
+def draw_units(
+    weights: Mapping[Cell, float], num_units: int, rng: np.random.Generator
+) -> dict[Cell, int]:
+    """Return so many units over combinations, each within one of what its weight comes to.
+
+    A systematic draw: of a thousand combinations with equal weights, ninety units go to ninety.
+    """
+    cells = [cell for cell in sorted(weights) if weights[cell] > 0]
+    cells = [cells[place] for place in rng.permutation(len(cells)).tolist()]
+    ends = np.cumsum([weights[cell] for cell in cells])
+    marks = (np.arange(num_units) + rng.random()) * ends[-1] / num_units
+    places = np.minimum(np.searchsorted(ends, marks, side="right"), len(cells) - 1)
+    counts = np.bincount(places, minlength=len(cells)).tolist()
+    return dict(sorted((cell, n) for cell, n in zip(cells, counts, strict=True) if n))
 
 
 def make_situation(

@@ -10,10 +10,17 @@ from loops import NAMES, loop_config, made_measure, made_spent
 
 from msp.errors import ConfigError
 from msp.improve.config import load_improve_config
-from msp.improve.plan import PlannedRound, plan_round, round_config
+from msp.improve.plan import (
+    PlannedRound,
+    draw_units,
+    plan_round,
+    round_config,
+    tilted,
+)
 from msp.improve.policies import POLICIES, Situation, Standing
 from msp.methods import make_plan
 from msp.methods.balance import attribute_sums
+from msp.methods.base import unit_rng
 from msp.tasks import load_task
 from msp.tasks.base import TaskData
 
@@ -124,3 +131,19 @@ def test_a_loop_that_cannot_work_is_refused(tmp_path: Any, line: str, message: s
     path.write_text(yaml.safe_dump(tree | changed))
     with pytest.raises(ConfigError, match=message):
         load_improve_config(path)
+
+
+def test_units_go_to_as_many_combinations_as_there_are_by_their_weights() -> None:
+    even = {(f"a{i}",): 1.0 for i in range(200)}
+    drawn = draw_units(even, 90, unit_rng("x"))
+    assert len(drawn) == 90 and {*drawn.values()} == {1}
+    uneven = {("a",): 3.0, ("b",): 1.0, ("c",): 0.0}
+    assert draw_units(uneven, 40, unit_rng("x")) == {("a",): 30, ("b",): 10}
+    other = draw_units(even, 90, unit_rng("y"))
+    assert other != drawn
+
+
+def test_a_combination_weighs_as_its_attributes_do() -> None:
+    weights = {("a",): 1.0, ("b",): 1.0, ("a", "b"): 2.0, ("slot",): 5.0}
+    found = tilted(weights, {"a": 0.9, "b": 0.1})
+    assert found == pytest.approx({("a",): 0.9, ("b",): 0.1, ("a", "b"): 1.0})

@@ -1,7 +1,7 @@
 """Where a round spends its generation: each policy is one function, chosen by name.
 
 A policy gives every attribute a weight, from what was measured and made so far;
-the combinations that carry an attribute then share what it gets.
+a combination is then asked for as often as it is common and its attributes weigh.
 """
 
 from __future__ import annotations
