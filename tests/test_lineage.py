@@ -16,9 +16,10 @@ from msp.lineage import (
     inherit_learned,
     kept_before,
     parent_record,
+    still_wanted,
     with_kept_before,
 )
-from msp.records import Constraint, Unit
+from msp.records import Constraint, Example, Unit
 from msp.storage import layout
 from msp.storage.manifest import build_manifest, read_manifest
 from msp.storage.run_record import open_run
@@ -100,3 +101,13 @@ def test_the_texts_that_were_kept_travel_with_the_task(tmp_path: Path) -> None:
     alone = config(tmp_path / "a")
     task = load_task(alone.task, seed=alone.seed)
     assert replace(task, kept_before=("x",)).content_hash == task.content_hash
+
+
+def test_what_people_rejected_or_made_a_seed_example_of_is_not_learned_from(
+    tmp_path: Path,
+) -> None:
+    alone = config(tmp_path / "a")
+    task = replace(load_task(alone.task, seed=alone.seed), rejected=("No good!",))
+    texts = ["no good", task.seeds[0].text.upper(), "still good"]
+    examples = [Example(f"synthetic-{n}", text) for n, text in enumerate(texts)]
+    assert [example.text for example in still_wanted(examples, task)] == ["still good"]
