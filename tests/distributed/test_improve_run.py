@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -44,12 +42,12 @@ def start(config: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def kill_when_there(config: Path, path: Path) -> None:
-    """Start the loop, and kill all of it as soon as an object is there."""
+    """Start the loop, and kill its driver as soon as an object is there."""
     driver = start(config)
     while not path.exists():
         assert driver.poll() is None, driver.communicate()
         time.sleep(0.05)
-    os.killpg(driver.pid, signal.SIGKILL)
+    driver.kill()
     driver.communicate()
 
 
