@@ -243,8 +243,8 @@ class DenoiseConfig(Section):
     max_noise_score: PositiveFloat = Field(0.85, description="drop above this")
     novel_agreement: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
         None,
-        description="keep a text of a new combination only where this share of five classifiers, "
-        "each of another draw of the seed examples, finds exactly what was asked; none: no rule",
+        description="keep a text of a new combination only where classifiers of the seed examples "
+        "are as sure of its labels as of this share of real texts of held-out ones; none: no rule",
     )
     relabel: Literal["auto", "none", "replace", "drop_disagreeing", "keep"] = Field(
         "auto",

@@ -56,12 +56,13 @@ def _novel_rule(
     # Elsewhere no new combination is planned.
     if share is None or encoder is None or task.kind != "multilabel":
         return None
-    from msp.students.ensemble import SeedEnsemble
+    from msp.students.ensemble import SeedEnsemble, try_on_held_out
 
     labels = tuple(attribute.name for attribute in task.ontology.attributes)
     vectors = encoder.encode([seed.text for seed in task.seeds])
     ensemble = SeedEnsemble(task.seeds, vectors, labels, seed=config.seed)
-    return NovelRule(ensemble, labels, share)
+    trial = try_on_held_out(task.seeds, vectors, labels, share=share, seed=config.seed)
+    return NovelRule(ensemble, labels, trial.threshold)
 
 
 def _relabelling(

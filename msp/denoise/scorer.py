@@ -55,7 +55,7 @@ UNPLACED_VALUE = "unplaced_value"
 UNASKED_VALUE = "unasked_value"
 # The frozen LM itself hardly believes what it wrote: word salad, most of the time.
 UNLIKELY = "unlikely"
-# The labels are new together, and classifiers of the seed examples do not all find them.
+# The labels are new together, and classifiers of the seed examples hardly find them.
 NOT_AGREED = "not_agreed"
 
 TargetOf = Callable[[Constraint, str], str | None]
@@ -72,12 +72,10 @@ def surprise(made: Generated) -> float:
 
 
 class Ensemble(Protocol):
-    """What says how far classifiers of the seed examples agree that texts carry what was asked."""
+    """What says how sure classifiers of the seed examples are that texts carry what was asked."""
 
-    def agreement(
-        self, vectors: FloatArray, asked: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.float64]:
-        """Return [N] shares for texts' vectors [N, D] and what they were asked for [N, A]."""
+    def support(self, vectors: FloatArray, asked: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Return [N] figures for texts' vectors [N, D] and what they were asked for [N, A]."""
         ...
 
 
@@ -87,12 +85,12 @@ class NovelRule(NamedTuple):
     Args:
         ensemble: of classifiers of the seed examples.
         labels: A of them, in the order that they were learned in.
-        share: of the classifiers that must agree.
+        threshold: support that a text needs.
     """
 
     ensemble: Ensemble
     labels: tuple[str, ...]
-    share: float
+    threshold: float
 
 
 class _Score(NamedTuple):
@@ -266,7 +264,7 @@ class UnitScorer:
         doubted: list[set[int]] = [set() for _ in units]
         if self._novel_rule is None:
             return doubted
-        ensemble, labels, share = self._novel_rule
+        ensemble, labels, threshold = self._novel_rule
         places = [
             (place, k, read.rows[text])
             for place, (unit, of_unit) in enumerate(zip(units, read.passing, strict=True))
@@ -277,9 +275,9 @@ class UnitScorer:
             return doubted
         asked = [np.isin(labels, units[place].constraint.attributes) for place, _, _ in places]
         vectors = read.vectors[[row for _, _, row in places]]
-        agreed = ensemble.agreement(vectors, np.array(asked))
-        for (place, k, _), found in zip(places, agreed.tolist(), strict=True):
-            if found < share:
+        supports = ensemble.support(vectors, np.array(asked))
+        for (place, k, _), support in zip(places, supports.tolist(), strict=True):
+            if support < threshold:
                 doubted[place].add(k)
         return doubted
 

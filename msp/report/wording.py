@@ -39,8 +39,8 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "not_agreed": (
         "Not agreed",
-        "No seed example has these labels together, and the classifiers do not agree that the "
-        "text has them (denoise.novel_agreement).",
+        "No seed example has these labels together, and classifiers of the seed examples are not "
+        "sure enough that the text has them (denoise.novel_agreement).",
     ),
     "disagreed": (
         "Another class",

@@ -2,7 +2,8 @@
 
 No seed example shows what a new combination looks like, so that one classifier
 is sure of it proves little. Each member has learned from another draw of the seed
-examples, and what all of them find does not rest on any single one.
+examples. How sure is sure enough is read from real texts whose combinations were
+held out: with a few dozen seed examples a classifier is never sure of much.
 """
 
 from __future__ import annotations
@@ -20,9 +21,6 @@ from msp.students.head import head_probabilities, train_head
 from msp.tasks.sampling import deal
 
 _NUM_MEMBERS = 5
-# What is asked must be likely, too, not only the likeliest: a text without a label has some order
-# of them all the same.
-_MIN_PROBABILITY = 0.2
 _NUM_FOLDS = 5
 _NEAR_MISSES = 4
 _SEED_OF_DRAWS = 1
@@ -48,10 +46,11 @@ class SeedEnsemble:
             for number in range(_NUM_MEMBERS)
         ]
 
-    def agreement(self, vectors: Floats, asked: Bools) -> npt.NDArray[np.float64]:
-        """Return [N], the share of members that find exactly the asked labels.
+    def support(self, vectors: Floats, asked: Bools) -> npt.NDArray[np.float64]:
+        """Return [N], how sure the members are of the asked label that they find least.
 
-        A member does where these are the likeliest of all, and each is likely.
+        The mean over members of each one's lowest probability of an asked label; 1 where
+        nothing was asked.
 
         Args:
             vectors: [N, D], of texts.
@@ -59,9 +58,12 @@ class SeedEnsemble:
         """
         if not len(vectors):
             return np.zeros(0)
-        said = [_finds(head_probabilities(head, vectors), asked) for head in self._heads]
-        share: npt.NDArray[np.float64] = np.mean(said, axis=0)
-        return share
+        said = [
+            np.where(asked, head_probabilities(head, vectors), 1.0).min(axis=1)
+            for head in self._heads
+        ]
+        mean: npt.NDArray[np.float64] = np.mean(said, axis=0, dtype=np.float64)
+        return mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,14 @@ class Trial:
     """What the rule does to real texts of combinations that its classifiers have not seen.
 
     Args:
+        threshold: support from which a text is accepted.
         num_right: real texts that were asked for what they carry.
         num_right_accepted: of these.
         num_wrong: the same texts, asked for all but one of their labels and another one.
         num_wrong_accepted: of these.
     """
 
+    threshold: float
     num_right: int
     num_right_accepted: int
     num_wrong: int
@@ -103,31 +107,39 @@ class Trial:
 def try_on_held_out(
     seeds: Sequence[Example], vectors: Floats, labels: Sequence[str], *, share: float, seed: int
 ) -> Trial:
-    """Return what the rule does to seed examples whose combinations were held out from it.
+    """Return the threshold that so many real texts of held-out combinations reach, and its price.
 
     The combinations of two labels and more are dealt into folds; for each the ensemble
-    learns from the seed examples of all others.
+    learns from the seed examples of all others. Where no example has two labels, nothing
+    can be held out, and everything is accepted.
 
     Args:
         seeds: real examples.
         vectors: [N, D], of their texts.
         labels: A of them.
-        share: of members that must agree.
+        share: of the real texts that are to be accepted.
         seed: of draws and initial weights.
     """
     gold = training_set(seeds, (), labels=labels, config=StudentConfig(), seed=seed).gold
-    counts = np.zeros(4, dtype=np.int64)
+    right, wrong = [np.zeros(0)], [np.zeros(0)]
     for held in _folds(seeds, seed):
         combinations = {seeds[row].attributes for row in held}
         rest = [row for row, example in enumerate(seeds) if example.attributes not in combinations]
         if not rest:
             continue
         found = SeedEnsemble([seeds[row] for row in rest], vectors[rest], labels, seed=seed)
-        right = found.agreement(vectors[held], gold[held]) >= share
+        right.append(found.support(vectors[held], gold[held]))
         asked, of = _near_misses(gold, held, seed)
-        wrong = found.agreement(vectors[of], asked) >= share
-        counts += [len(right), right.sum(), len(wrong), wrong.sum()]
-    return Trial(*counts.tolist())
+        wrong.append(found.support(vectors[of], asked))
+    of_right, of_wrong = np.concatenate(right), np.concatenate(wrong)
+    threshold = float(np.quantile(of_right, 1 - share)) if len(of_right) else 0.0
+    return Trial(
+        threshold,
+        len(of_right),
+        int((of_right >= threshold).sum()),
+        len(of_wrong),
+        int((of_wrong >= threshold).sum()),
+    )
 
 
 def _drawn(whole: TrainingSet, seed: int) -> TrainingSet:
@@ -135,13 +147,6 @@ def _drawn(whole: TrainingSet, seed: int) -> TrainingSet:
     size = len(whole.texts)
     counts = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size))
     return replace(whole, weights=counts.astype(np.float64))
-
-
-def _finds(probabilities: Floats, asked: Bools) -> Bools:
-    lowest_asked = np.where(asked, probabilities, np.inf).min(axis=1)
-    highest_other = np.where(asked, -np.inf, probabilities).max(axis=1)
-    found: Bools = (lowest_asked > highest_other) & (lowest_asked >= _MIN_PROBABILITY)
-    return found
 
 
 def _folds(seeds: Sequence[Example], seed: int) -> list[list[int]]:

@@ -36,7 +36,7 @@ class WordEnsemble:
 
     num_asked = 0
 
-    def agreement(self, vectors: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    def support(self, vectors: np.ndarray, asked: np.ndarray) -> np.ndarray:
         self.num_asked += len(vectors)
         return ((vectors > 0) == asked).all(axis=1).astype(np.float64)
 
