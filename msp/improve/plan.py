@@ -203,7 +203,7 @@ def round_config(config: ImproveConfig, planned: PlannedRound) -> RunConfig:
 
 
 def _cells(run: RunConfig, task: TaskData) -> dict[Cell, float]:
-    weights = cell_weights(run, task)
+    weights = cell_weights(run, task, all_drawn=True)
     if find_method(run).rewrites:
         seen = {carried(example) for example in task.seeds}
         weights = {cell: weight for cell, weight in weights.items() if cell in seen}
