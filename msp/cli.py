@@ -169,6 +169,36 @@ def compare(
         )
 
 
+@app.command()
+def improve(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="the loop's YAML file")],
+    set_: Overrides = None,
+) -> None:
+    """Generate in rounds, each where dev says the student is weakest, until it gains no more."""
+    from msp.improve.config import load_improve_config
+
+    resolved = load_improve_config(config, set_ or [])
+    from msp.distributed.improve import improve as run_loop
+
+    _print(run_loop(resolved))
+
+
+@app.command()
+def search(
+    config: ConfigPath,
+    trials: Annotated[int, typer.Option(min=1, help="settings that are tried")] = 20,
+    hours: Annotated[float | None, typer.Option(help="try none after so many")] = None,
+    set_: Overrides = None,
+) -> None:
+    """Say which cut, quota and weight of a run's candidates make the best student on dev."""
+    from msp.config_file import load_config
+
+    resolved = load_config(config, set_ or [])
+    from msp.distributed.search import search_settings
+
+    _print(search_settings(resolved, num_trials=trials, hours=hours))
+
+
 def _version(asked: bool) -> None:
     if asked:
         print(__version__)

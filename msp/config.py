@@ -47,6 +47,7 @@ __all__ = [
     "TaskConfig",
     "TuneConfig",
     "fingerprint",
+    "short_hash",
     "with_absolute_paths",
 ]
 
@@ -63,6 +64,11 @@ class RunConfig(Section):
 
     output_uri: str = Field(description="file:// or plain path, or s3://bucket/prefix")
     seed: int = 13
+    parent: str | None = Field(
+        None,
+        description="output of the run that this one goes on from: its prompts are used as they "
+        "are, what it kept is not kept again, and students learn from both",
+    )
     task: TaskConfig
     model: ModelConfig = ModelConfig()
     prompts: PromptsConfig = PromptsConfig()
@@ -91,6 +97,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"task.reviewed names {self.output_uri}, which is this run's own output_uri; what "
                 "people decide on a run counts in the next one, so give that another output_uri."
+            )
+        if self.parent and _absolute_uri(self.output_uri) == _absolute_uri(self.parent):
+            raise ValueError(
+                f"parent is {self.parent}, which is this run's own output_uri; give this run "
+                "another one."
             )
         self._check_quota()
         self._check_source()
@@ -234,6 +245,11 @@ class RunConfig(Section):
                 f"{'novel_' * (generate.combinations == 'novel')}units_per_seed_example is 0, "
                 "which plans nothing; raise it."
             )
+        if generate.num_synthetic is None and generate.first_unit:
+            raise ValueError(
+                f"generate.first_unit is {generate.first_unit}, but generate.num_synthetic is not "
+                "set; only the rounds of an exact number go on from other units."
+            )
         if generate.num_synthetic is None and generate.balance != "seed":
             raise ValueError(
                 "generate.balance is set, but generate.num_synthetic is not; a balance divides a "
@@ -260,11 +276,12 @@ def fingerprint(config: RunConfig, *, content: dict[str, str]) -> dict[str, str]
         for section, value in config.defining().items()
         for key, leaf in (value.items() if isinstance(value, dict) else [("", value)])
     }
-    hashed = {key: _short_hash(json.dumps(leaf, sort_keys=True)) for key, leaf in leaves.items()}
+    hashed = {key: short_hash(json.dumps(leaf, sort_keys=True)) for key, leaf in leaves.items()}
     return {**hashed, **content}
 
 
-def _short_hash(text: str) -> str:
+def short_hash(text: str) -> str:
+    """Return what a fingerprint holds for a setting with this JSON."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -284,6 +301,7 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
     return config.model_copy(
         update={
             "output_uri": _absolute_uri(config.output_uri),
+            "parent": config.parent and _absolute_uri(config.parent),
             "task": task.model_copy(
                 update={
                     "path": absolute(task.path),

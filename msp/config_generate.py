@@ -150,6 +150,11 @@ class GenerateConfig(Section, MethodSettings):
         "any", description="which labels a new combination may bring together"
     )
     max_rounds: PositiveInt = Field(8, description="of generation, until num_synthetic is there")
+    first_unit: NonNegativeInt = Field(
+        0,
+        description="with num_synthetic: id of the first unit; a run that goes on from another one "
+        "starts after its units, and so writes other texts",
+    )
     num_candidates_per_unit: PositiveInt = 5
     units_per_shard: PositiveInt = Field(32, description="units that commit together as one object")
     temperature: PositiveFloat = 0.6

@@ -151,6 +151,11 @@ class DenoiseConfig(Section):
         "all against all seed examples; 0: never",
     )
     max_noise_score: PositiveFloat = Field(0.85, description="drop above this")
+    novel_agreement: Annotated[float, Field(gt=0.0, le=1.0)] | None = Field(
+        None,
+        description="keep a text of a new combination only where classifiers of the seed examples "
+        "are as sure of its labels as of this share of real texts of held-out ones; none: no rule",
+    )
     relabel: Literal["auto", "none", "replace", "drop_disagreeing", "keep"] = Field(
         "auto",
         description="ask the frozen LM for each candidate's class again, and: replace the one that "
@@ -204,7 +209,8 @@ class DenoiseConfig(Section):
     @property
     def needs_encoder(self) -> bool:
         """Whether a verdict asks the sentence encoder for anything."""
-        return bool(self.distance_weight or self.disagreement_weight)
+        learned = self.disagreement_weight or self.novel_agreement is not None
+        return bool(self.distance_weight or learned)
 
 
 class StudentConfig(Section):

@@ -101,6 +101,10 @@ class TaskConfig(Section):
         0.2,
         description="share of the training part held out as dev where the data names no dev split",
     )
+    compositional: bool = Field(
+        False,
+        description="test on labels that no seed or dev example has together, seed examples singly",
+    )
     reviewed: list[str] = Field(
         [],
         description="outputs of runs whose reviewers' decisions count (msp review): accepted and "

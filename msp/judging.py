@@ -14,6 +14,7 @@ from msp.denoise.relabel import Relabeller, Relabelling, check_relabel
 from msp.denoise.scorer import (
     UNANSWERED,
     UNPLACED_VALUE,
+    NovelRule,
     TargetOf,
     UnitScorer,
     labels_as_target,
@@ -53,11 +54,29 @@ def make_scorer(
         labeller=labeller,
         evaluation=evaluation,
         rejected=task.rejected,
+        kept_before=task.kept_before,
         target_of=_target_of(task),
         labelled_words=LabelledWords(s.target or "" for s in task.seeds) if labels_words else None,
         relabelling=_relabelling(config, task, encoder),
         untargeted=UNANSWERED if task.kind in WRITTEN else UNPLACED_VALUE,
+        novel_rule=_novel_rule(config, task, encoder),
     )
+
+
+def _novel_rule(
+    config: RunConfig, task: TaskData, encoder: SentenceEncoder | None
+) -> NovelRule | None:
+    share = config.denoise.novel_agreement
+    # Elsewhere no new combination is planned.
+    if share is None or encoder is None or task.kind != "multilabel":
+        return None
+    from msp.students.ensemble import SeedEnsemble, try_on_held_out
+
+    labels = tuple(attribute.name for attribute in task.ontology.attributes)
+    vectors = encoder.encode([seed.text for seed in task.seeds])
+    ensemble = SeedEnsemble(task.seeds, vectors, labels, seed=config.seed)
+    trial = try_on_held_out(task.seeds, vectors, labels, share=share, seed=config.seed)
+    return NovelRule(ensemble, labels, trial.threshold)
 
 
 def _relabelling(

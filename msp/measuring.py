@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from math import isnan
 from typing import Any
 
 import numpy as np
 
 from msp.config import ModelConfig, RunConfig
 from msp.denoise.contamination import EvaluationTexts
+from msp.denoise.final import stream_final
+from msp.denoise.scorer import NOT_AGREED
 from msp.judging import evaluation_texts, make_relabeller
 from msp.metrics.correctness import attribute_f1, decisions, presence_matrix
 from msp.metrics.mauve import FEW_TEXTS, mauve
@@ -21,6 +25,7 @@ from msp.models.perplexity import perplexity
 from msp.records import Example, example_from_synthetic
 from msp.storage import layout
 from msp.storage.store import ObjectStore
+from msp.students.ensemble import try_on_held_out
 from msp.students.labeller import SeedLabeller
 from msp.tasks.base import TaskData
 
@@ -49,6 +54,8 @@ def measure_quality(config: RunConfig, task: TaskData, store: ObjectStore) -> di
     if real:
         figures |= _correctness(config, task, sample, vectors, encoder)
         figures |= _mauve(config, real, vectors, encoder)
+    if config.denoise.novel_agreement is not None and task.kind == "multilabel":
+        figures["novel_agreement"] = _novel_agreement(config, task, store, encoder)
     if config.metrics.teacher and task.test:
         figures |= _teacher(config, task, encoder)
     if config.metrics.perplexity_model is not None:
@@ -156,6 +163,44 @@ def _teacher(config: RunConfig, task: TaskData, encoder: SentenceEncoder) -> dic
             "shortlist_recall": 100 * inside / len(gold),
         }
     }
+
+
+def _novel_agreement(
+    config: RunConfig, task: TaskData, store: ObjectStore, encoder: SentenceEncoder
+) -> dict[str, Any]:
+    """Return how often texts of new combinations were agreed on, and how often rightly so.
+
+    The second is an estimate: from real texts whose combinations were held out.
+    """
+    share = config.denoise.novel_agreement
+    assert share is not None
+    labels = [attribute.name for attribute in task.ontology.attributes]
+    vectors = encoder.encode([seed.text for seed in task.seeds])
+    trial = try_on_held_out(task.seeds, vectors, labels, share=share, seed=config.seed)
+    num_judged, num_agreed = _novel_counts(task, store)
+    accepted = num_agreed / num_judged if num_judged else 0.0
+    return {
+        **asdict(trial),
+        "num_judged": num_judged,
+        "num_agreed": num_agreed,
+        "accepted_share": accepted,
+        "precision": trial.precision(accepted),
+    }
+
+
+def _novel_counts(task: TaskData, store: ObjectStore) -> tuple[int, int]:
+    """Return how many candidates of new combinations were judged by the rule, and passed it."""
+    known = {frozenset(seed.attributes) for seed in task.seeds}
+    num_judged = num_agreed = 0
+    for table in stream_final(store):
+        for unit in table.select(["attributes", "candidates"]).to_pylist():
+            if frozenset(unit["attributes"]) in known:
+                continue
+            # What a cheaper rule has dropped has no noise score.
+            reasons = [c["reason"] for c in unit["candidates"] if not isnan(c["noise_score"])]
+            num_judged += len(reasons)
+            num_agreed += sum(reason != NOT_AGREED for reason in reasons)
+    return num_judged, num_agreed
 
 
 def _perplexities(config: RunConfig, task: TaskData, sample: Sequence[Example]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = (
-    "run tune generate train evaluate report preview estimate compare status review submit"
+    "run tune generate train evaluate report preview estimate compare improve search status "
+    "review submit"
 ).split()
 
 

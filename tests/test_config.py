@@ -11,6 +11,7 @@ from msp.compare.grid import make_grid
 from msp.config import fingerprint
 from msp.config_file import load_config
 from msp.errors import ConfigError
+from msp.improve.config import load_improve_config
 
 CONFIGS = sorted((Path(__file__).parents[1] / "ray_jobs" / "configs").rglob("*.yaml"))
 MINIMAL = "output_uri: out\ntask: {name: jsonl, path: rows.jsonl}\n"
@@ -130,5 +131,7 @@ def test_only_what_defines_a_run_changes_its_fingerprint(minimal: Path) -> None:
 def test_every_config_that_ships_loads(path: Path) -> None:
     if path.stem.startswith("compare"):
         assert make_grid(load_compare_config(path)).cells
+    elif path.stem.startswith("improve"):
+        assert load_improve_config(path).units_per_round
     elif path.name != "pretrain.yaml":
         assert load_config(path).output_uri

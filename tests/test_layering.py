@@ -20,6 +20,7 @@ LIGHT = [
     "msp.denoise.noise",
     "msp.denoise.rules",
     "msp.errors",
+    "msp.improve.page",
     "msp.metrics.diversity",
     "msp.records",
     "msp.review.gold",

@@ -76,7 +76,11 @@ def build_page(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table
     """Return the page."""
     style = "".join(
         (files(package) / name).read_text("utf-8")
-        for package, name in (("msp.report", "report.css"), ("msp.compare", "compare.css"))
+        for package, name in (
+            ("msp.report", "palette.css"),
+            ("msp.report", "report.css"),
+            ("msp.compare", "compare.css"),
+        )
     )
     view = {"style": Markup(style), "style_hash": policy_hash(style)}
     return _render("compare.html.j2", {**_view(grid, results, tables), **view})

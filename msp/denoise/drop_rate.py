@@ -15,6 +15,7 @@ _ADVICE = {
     "copy_of_seed": "raise generate.temperature or lower tune.num_epochs",
     "contaminated": "look whether denoise.decontaminate names the right files",
     "rejected_by_reviewer": "raise generate.temperature, so that other texts come",
+    "kept_before": "raise generate.temperature, so that other texts come",
     "duplicate_in_unit": "raise generate.temperature or lower generate.num_candidates_per_unit",
     "unplaced_value": "lower generate.temperature or name a larger model.name",
     "unanswered": "tune longer (tune.num_epochs) or name a larger model.name",

@@ -34,6 +34,7 @@ class UnitTexts:
         values: the asked slot values, see :func:`normalise_value`; empty where none is required.
         evaluation: of dev and test examples and of further evaluation files.
         rejected: of the texts that reviewers rejected.
+        kept_before: of the texts that the runs before this one kept.
         accepted: of the unit's earlier candidates that no lexical rule dropped; it grows.
     """
 
@@ -42,6 +43,7 @@ class UnitTexts:
     values: Sequence[str]
     evaluation: EvaluationTexts | None = None
     rejected: Collection[str] = ()
+    kept_before: Collection[str] = ()
     accepted: set[str] = field(default_factory=set)
 
 
@@ -95,6 +97,11 @@ def is_rejected_by_reviewer(text: str, texts: UnitTexts) -> bool:
     return normalise(text) in texts.rejected
 
 
+def is_kept_before(text: str, texts: UnitTexts) -> bool:
+    """Say whether a run before this one has kept a text that says the same (``parent``)."""
+    return normalise(text) in texts.kept_before
+
+
 def is_duplicate_in_unit(text: str, texts: UnitTexts) -> bool:
     """Say whether an earlier candidate of the unit says the same and was not dropped so far."""
     return normalise(text) in texts.accepted
@@ -112,6 +119,7 @@ RULES: Mapping[str, Callable[[str, UnitTexts], bool]] = {
     "copy_of_seed": is_copy_of_seed,
     "contaminated": is_contaminated,
     "rejected_by_reviewer": is_rejected_by_reviewer,
+    "kept_before": is_kept_before,
     "duplicate_in_unit": is_duplicate_in_unit,
     "missing_value": has_missing_value,
 }
@@ -125,6 +133,7 @@ def lexical_reasons(
     require_values: bool,
     evaluation: EvaluationTexts | None = None,
     rejected: Collection[str] = (),
+    kept_before: Collection[str] = (),
 ) -> list[str | None]:
     """Return each candidate's reason to be dropped, or None where no lexical rule fires.
 
@@ -135,6 +144,7 @@ def lexical_reasons(
         require_values: whether asked slot values must occur.
         evaluation: what no candidate may hold.
         rejected: texts that reviewers rejected, normalised.
+        kept_before: texts that the runs before this one kept, normalised.
     """
     values = [v for found in unit.constraint.values.values() for v in found]
     compared = UnitTexts(
@@ -143,6 +153,7 @@ def lexical_reasons(
         values=[normalise_value(v) for v in values] if require_values else [],
         evaluation=evaluation,
         rejected=rejected,
+        kept_before=kept_before,
     )
     reasons = []
     for text in texts:

@@ -57,6 +57,8 @@ UNANSWERED = "unanswered"
 UNASKED_VALUE = "unasked_value"
 # The frozen LM itself hardly believes what it wrote: word salad, most of the time.
 UNLIKELY = "unlikely"
+# The labels are new together, and classifiers of the seed examples hardly find them.
+NOT_AGREED = "not_agreed"
 
 TargetOf = Callable[[Constraint, str], str | None]
 
@@ -69,6 +71,28 @@ def labels_as_target(constraint: Constraint, text: str) -> str:
 def surprise(made: Generated) -> float:
     """Return how unlikely a text was to the LM that wrote it, in nats a token."""
     return -made.logprob / made.num_tokens if made.num_tokens else 0.0
+
+
+class Ensemble(Protocol):
+    """What says how sure classifiers of the seed examples are that texts carry what was asked."""
+
+    def support(self, vectors: FloatArray, asked: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+        """Return [N] figures for texts' vectors [N, D] and what they were asked for [N, A]."""
+        ...
+
+
+class NovelRule(NamedTuple):
+    """When a text of a combination that no seed example has may stay.
+
+    Args:
+        ensemble: of classifiers of the seed examples.
+        labels: A of them, in the order that they were learned in.
+        threshold: support that a text needs.
+    """
+
+    ensemble: Ensemble
+    labels: tuple[str, ...]
+    threshold: float
 
 
 class _Score(NamedTuple):
@@ -101,10 +125,12 @@ class UnitScorer:
         labeller: asked for its agreement where ``disagreement_weight`` is not 0.
         evaluation: texts that no candidate may hold.
         rejected: texts that reviewers rejected.
+        kept_before: texts that the runs before this one kept.
         target_of: what the student learns from a text, or None where it cannot be labelled.
         labelled_words: of the seed examples, where words are what is labelled.
         relabelling: gives what could be kept a class of the frozen LM's choice.
         untargeted: why a text goes that cannot be labelled.
+        novel_rule: judges texts of new combinations.
     """
 
     def __init__(
@@ -116,20 +142,25 @@ class UnitScorer:
         labeller: Labeller | None = None,
         evaluation: EvaluationTexts | None = None,
         rejected: Sequence[str] = (),
+        kept_before: Sequence[str] = (),
         target_of: TargetOf = labels_as_target,
         labelled_words: LabelledWords | None = None,
         relabelling: Relabelling | None = None,
         untargeted: str = UNPLACED_VALUE,
+        novel_rule: NovelRule | None = None,
     ) -> None:
         assert labeller is not None or not config.disagreement_weight
         assert encoder is not None or not config.needs_encoder
         self._labeller = labeller
         self._evaluation = evaluation
         self._rejected = frozenset(map(normalise, rejected))
+        self._kept_before = frozenset(map(normalise, kept_before))
         self._target_of = target_of
         self._labelled_words = labelled_words
         self._relabelling = relabelling
         self._untargeted = untargeted
+        self._novel_rule = novel_rule
+        self._combinations = {frozenset(seed.attributes) for seed in seeds}
         self._config = config
         self._encoder = encoder
         self._seeds = tuple(seeds)
@@ -157,6 +188,7 @@ class UnitScorer:
                 require_values=self._config.require_values,
                 evaluation=self._evaluation,
                 rejected=self._rejected,
+                kept_before=self._kept_before,
             )
             for unit, made in zip(units, generated, strict=True)
         ]
@@ -171,10 +203,16 @@ class UnitScorer:
         read = self._read(generated, reasons)
         scored = self._scores(units, read)
         given = self._given(scored, read)
+        doubted = self._doubted(units, read)
         return [
-            self._verdicts(unit, list(zip(made, said, strict=True)), why, (scores, labels))
-            for unit, made, said, why, scores, labels in zip(
-                units, generated, targets, reasons, scored, given, strict=True
+            self._verdicts(unit, list(zip(made, said, strict=True)), why, judged)
+            for unit, made, said, why, judged in zip(
+                units,
+                generated,
+                targets,
+                reasons,
+                zip(scored, given, doubted, strict=True),
+                strict=True,
             )
         ]
 
@@ -226,6 +264,28 @@ class UnitScorer:
         of = dict(zip(texts, labels, strict=True))
         return [{k: of[text] for k, text in of_unit.items()} for of_unit in wanted]
 
+    def _doubted(self, units: Sequence[Unit], read: _Read) -> list[set[int]]:
+        """Return, for each unit of a new combination, the candidates that are not agreed on."""
+        doubted: list[set[int]] = [set() for _ in units]
+        if self._novel_rule is None:
+            return doubted
+        ensemble, labels, threshold = self._novel_rule
+        places = [
+            (place, k, read.rows[text])
+            for place, (unit, of_unit) in enumerate(zip(units, read.passing, strict=True))
+            if frozenset(unit.constraint.attributes) not in self._combinations
+            for k, text in of_unit.items()
+        ]
+        if not places:
+            return doubted
+        asked = [np.isin(labels, units[place].constraint.attributes) for place, _, _ in places]
+        vectors = read.vectors[[row for _, _, row in places]]
+        supports = ensemble.support(vectors, np.array(asked))
+        for (place, k, _), support in zip(places, supports.tolist(), strict=True):
+            if support < threshold:
+                doubted[place].add(k)
+        return doubted
+
     def _vectors(self, texts: Sequence[str]) -> FloatArray:
         if self._encoder is None or not texts:
             return np.zeros((len(texts), 0), dtype=np.float32)
@@ -273,11 +333,12 @@ class UnitScorer:
         unit: Unit,
         made: Sequence[tuple[Generated, str | None]],
         lexical: Sequence[str | None],
-        judged: tuple[Mapping[int, _Score], dict[int, str]],
+        judged: tuple[Mapping[int, _Score], dict[int, str], set[int]],
     ) -> list[Candidate]:
-        scores, given = judged
+        scores, given, doubted = judged
         overlap = attribute_overlap(unit.constraint, self._frequencies)
-        reasons: dict[int, str | None] = dict.fromkeys(self._disagreeing(unit, given), DISAGREED)
+        reasons: dict[int, str | None] = dict.fromkeys(doubted, NOT_AGREED)
+        reasons |= dict.fromkeys(self._disagreeing(unit, given), DISAGREED)
         left = {k: score.noise for k, score in scores.items() if k not in reasons}
         reasons |= keep_reasons(left, self._config)
         return [

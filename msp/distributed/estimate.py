@@ -26,11 +26,12 @@ from msp.distributed import placement
 from msp.distributed.duplicates import find_round_duplicates
 from msp.distributed.generate import committed_rows
 from msp.distributed.node_meter import count_nodes
-from msp.distributed.publish import publish, read_synthetic
+from msp.distributed.publish import publish
 from msp.distributed.quality import measure_run_quality
 from msp.distributed.run import Run, open_checked, record
 from msp.errors import ConfigError, StorageError
 from msp.forecast import Forecast, Measured, Part, forecast, num_waves, summary
+from msp.lineage import read_synthetic
 from msp.methods import (
     Opening,
     RoundPlan,

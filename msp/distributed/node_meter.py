@@ -23,16 +23,23 @@ _HEAD = "node:__internal_head__"
 
 
 @contextmanager
-def metered(config: RunConfig, store: ObjectStore) -> Iterator[None]:
+def metered(
+    config: RunConfig, store: ObjectStore, *, start_seconds: float | None = None
+) -> Iterator[None]:
     """Count the nodes that are there while the block runs, and note them in the run's store.
 
-    The seconds since this process started count for the nodes that are there now.
+    Args:
+        config: the prices.
+        store: of the run.
+        start_seconds: before the block, that count for the nodes that are there now; None: since
+            this process started.
     """
     before: dict[str, Any] = {}
     with suppress(DamagedError):  # those hours are lost; a run does not stop for its bill
         before = read_node_hours(store)
     hours = NodeHours(config.cluster, before)
-    hours.add(process_seconds(), count_nodes(_nodes()))
+    started = process_seconds() if start_seconds is None else start_seconds
+    hours.add(started, count_nodes(_nodes()))
     ended = threading.Event()
     meter = threading.Thread(target=_count, args=(hours, store, ended), daemon=True)
     meter.start()

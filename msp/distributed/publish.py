@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -20,13 +20,14 @@ from msp.denoise.final import FinalVerdicts, read_cutoffs, stream_final
 from msp.denoise.relabel import DISAGREED
 from msp.distributed.placement import TASK_CPUS, ours_out_of_rays
 from msp.distributed.shard_source import ShardId, data_context, read_shards
+from msp.lineage import parent_record
 from msp.metrics.collect import SAMPLE_SIZE
 from msp.metrics.stored_tally import write_tally
 from msp.metrics.tally import Tally
 from msp.records import Example, example_from_synthetic, synthetic_table
 from msp.storage import layout
 from msp.storage.manifest import ManifestFile, build_manifest
-from msp.storage.parquet import arrow_bytes, read_table
+from msp.storage.parquet import arrow_bytes
 from msp.storage.store import ObjectStore, open_run_store
 
 _MIN_SHARDS_PER_BLOCK = 16
@@ -67,7 +68,8 @@ def publish(
         write_tally(store, tally)
         before_manifest()
 
-    return build_manifest(store, entries(), fingerprint=identity)
+    parent = parent_record(config)
+    return build_manifest(store, entries(), fingerprint=identity, parent=parent)
 
 
 def _published(
@@ -133,13 +135,6 @@ def publish_shard(
     store.write(key, parquet)
     digest = hashlib.sha256(parquet).hexdigest()
     return {"key": key, "rows": len(rows), "size": len(parquet), "sha256": digest}
-
-
-def read_synthetic(store: ObjectStore, keys: Iterable[str]) -> Iterator[Example]:
-    """Yield the kept examples of ``synthetic/`` objects, one object in memory at a time."""
-    for key in keys:
-        for row in read_table(store, key).to_pylist():
-            yield example_from_synthetic(row)
 
 
 def read_before_relabel(store: ObjectStore) -> Iterator[Example]:

@@ -88,7 +88,8 @@ def generate_candidates(config: RunConfig, task: TaskData, store: ObjectStore) -
     store.write(layout.QUOTA_JSON, json.dumps(quota, indent=1).encode())
     if config.generate.grows and not quota["num_delivered"]:
         raise _nothing_grown(rounds.stopped or f"{num_rounds} rounds (generate.max_rounds)", census)
-    _say_short(quota)
+    if config.generate.max_rounds > 1:  # else nothing was tried for what is short
+        _say_short(quota)
     return run.shards
 
 

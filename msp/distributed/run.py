@@ -16,6 +16,7 @@ from typing import Any
 from msp.config import ModelConfig, RunConfig, fingerprint, with_absolute_paths
 from msp.denoise.contamination import content_hash
 from msp.denoise.relabel import check_relabel
+from msp.lineage import parent_record, with_kept_before
 from msp.methods import checkpoint_hash, content_hashes, find_method, make_plan, uses_lm
 from msp.progress import console
 from msp.review.gold import load_reviewed_task
@@ -47,7 +48,7 @@ def open_checked(config: RunConfig) -> Run:
         UserError: something that the user has to mend; nothing was written.
     """
     config = with_absolute_paths(config)
-    task = load_reviewed_task(config)
+    task = with_kept_before(config, load_reviewed_task(config))
     make_plan(config, task)
     check_relabel(config, task)
     run = identified(config, task)
@@ -78,6 +79,8 @@ def identified(
     content = {"task.path": task.content_hash, "task.ontology": task.content_hash}
     if config.task.reviewed:
         content["task.reviewed"] = task.reviewed_hash
+    if (parent := parent_record(config)) is not None:
+        content["parent"] = parent["manifest_sha256"]
     if config.denoise.decontaminate:
         content["denoise.decontaminate"] = content_hash(config.denoise.decontaminate)
     content |= content_hashes(config, hash_of=hash_of)
@@ -111,19 +114,28 @@ def record(run: Run) -> None:
     )
 
 
-def run_stage(stage: str, config: RunConfig) -> dict[str, Any]:
+def run_stage(
+    stage: str, config: RunConfig, *, start_seconds: float | None = None
+) -> dict[str, Any]:
     """Return the stage's headline once it, and all that it needs, is done.
+
+    Args:
+        stage: which one.
+        config: the run's.
+        start_seconds: what starting took; None: as long as this process is there, which is
+            right where it does one run.
 
     Raises:
         HeldError: another run that is alive writes to the same output.
     """
     run = open_checked(config)
-    with held(run.store), _watched(run):
+    with held(run.store), _watched(run, start_seconds):
         record(run)
-        return {"stage": stage, **mending(run.store, lambda: _stage(stage, run))}
+        started = process_seconds() if start_seconds is None else start_seconds
+        return {"stage": stage, **mending(run.store, lambda: _stage(stage, run, started))}
 
 
-def _watched(run: Run) -> ExitStack:
+def _watched(run: Run, start_seconds: float | None) -> ExitStack:
     """Return what counts the nodes of a run that has something to do, and says what it waits for.
 
     It imports Ray.
@@ -133,12 +145,12 @@ def _watched(run: Run) -> ExitStack:
         from msp.distributed.capacity import waiting_said
         from msp.distributed.node_meter import metered
 
-        watches.enter_context(metered(run.config, run.store))
+        watches.enter_context(metered(run.config, run.store, start_seconds=start_seconds))
         watches.enter_context(waiting_said())
     return watches
 
 
-def _stage(stage: str, run: Run) -> dict[str, Any]:
+def _stage(stage: str, run: Run, start_seconds: float) -> dict[str, Any]:
     if run.store.exists(layout.METRICS_JSON):
         figures: dict[str, Any] = read_json(run.store, layout.METRICS_JSON)
         if stage == "run":
@@ -146,7 +158,7 @@ def _stage(stage: str, run: Run) -> dict[str, Any]:
         if stage == "evaluate":
             return figures
     else:
-        add_stage_seconds(run.store, "start", process_seconds())
+        add_stage_seconds(run.store, "start", start_seconds)
     from msp.distributed.stages import STAGES
 
     return STAGES[stage](run)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from msp.distributed import placement
-from msp.distributed.publish import publish, read_before_relabel, read_synthetic
+from msp.distributed.publish import publish, read_before_relabel
 from msp.distributed.quality import measure_run_quality
 from msp.distributed.rounds import generate_candidates
 from msp.distributed.run import Run, headline
+from msp.lineage import inherit_learned, kept_before, read_synthetic
 from msp.methods import Opening, find_method, learns_a_model, tunes_prompts
 from msp.methods.direct import writes_nothing
 from msp.progress import StageProgress
@@ -36,6 +38,7 @@ def tune(run: Run) -> dict[str, Any]:
         from msp.distributed.tune import tune_prompts as learn
     else:
         return {}
+    inherit_learned(run.config, run.store, run.identity)
     if prompts_are_saved(run.store) or run.store.exists(layout.FIT_JSON):
         return learn(run.config, run.task, run.store)
     with _learning_shown(run) as show:
@@ -96,7 +99,7 @@ def train(run: Run) -> dict[str, Any]:
             run.config,
             run.task,
             run.store,
-            lambda: read_synthetic(run.store, keys),
+            lambda: chain(kept_before(run.config, run.task), read_synthetic(run.store, keys)),
             before_relabel=(
                 (lambda: read_before_relabel(run.store)) if run.config.changes_labels else None
             ),

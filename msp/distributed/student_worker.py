@@ -60,7 +60,7 @@ def embed_texts(
 def _embed(config: StudentConfig, learner: HeadLearner, texts: list[str]) -> Features:
     from msp.models.encoder import load_encoder
 
-    _set_threads()
+    set_threads()
     return learner.embed(load_encoder(config.encoder, device=_device(config)), texts)
 
 
@@ -80,7 +80,7 @@ def train_and_commit_head(
         learned_from: the arm's training set and its features, one array a text.
         scored_on: the evaluation, and the features of each of its splits.
     """
-    _set_threads()
+    set_threads()
     started = time.monotonic()
     training_set, features = learned_from
     evaluation, seen = scored_on
@@ -109,7 +109,7 @@ def finetune_loop(work_by_name: dict[str, Any]) -> None:
     training that has not been committed. Only rank 0 scores and commits.
     """
     work: StudentWork = work_by_name["work"]
-    _set_threads()
+    set_threads()
     # Listed before any step, which needs all workers: so all see the same.
     missing = [t for t in work.trainings if finished_scores(work.store, t) is None]
     for training in missing:
@@ -152,7 +152,8 @@ def _device(config: StudentConfig) -> str:
     return "auto" if config.gpus_per_worker else "cpu"
 
 
-def _set_threads() -> None:
+def set_threads() -> None:
+    """Leave this process as many torch threads as its task has CPUs."""
     # Two processes with two torch threads each on two cores run ten times slower than one.
     import torch
 

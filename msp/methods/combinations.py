@@ -50,7 +50,7 @@ def draw_novel(
 
 
 def novel_weights(
-    config: GenerateConfig, seeds: Sequence[Example], seed: int
+    config: GenerateConfig, seeds: Sequence[Example], seed: int, *, all_drawn: bool = False
 ) -> dict[frozenset[str], float]:
     """Return the new combinations that can be asked for -> how often they are drawn.
 
@@ -60,6 +60,7 @@ def novel_weights(
         config: ``attributes`` and ``compatibility``.
         seeds: the seed examples.
         seed: of the draws.
+        all_drawn: return rare ones, too, for who names those that are asked for.
     """
     labelled = [example for example in seeds if example.attributes]
     limit = most_labels(seeds)
@@ -75,7 +76,8 @@ def novel_weights(
             if labels not in known and is_compatible(labels, compatible):
                 drawn[labels] += 1
     ranked = sorted(drawn.items(), key=lambda item: (-item[1], sorted(item[0])))
-    return {labels: float(n) for labels, n in ranked[: _NOVEL_PER_SEED * len(labelled)]}
+    most = len(ranked) if all_drawn else _NOVEL_PER_SEED * len(labelled)
+    return {labels: float(n) for labels, n in ranked[:most]}
 
 
 def is_compatible(labels: Collection[str], compatible: Compatible) -> bool:

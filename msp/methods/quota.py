@@ -65,7 +65,7 @@ class QuotaPlan:
         cell = self._cells[bisect_right(self._ends, place)]
         if cell in self._seen:
             # In turn over the seed examples of the combination, and on from round to round.
-            turn = unit_id if self.round else place
+            turn = unit_id if self.first_unit else place
             carriers = self._seen[cell]
             turn, place = divmod(turn, len(carriers))
             return self._maker.seen(carriers[place], unit_id, round=self.round, turn=turn)
@@ -103,7 +103,9 @@ def quota_targets(config: RunConfig, task: TaskData, *, rewrites: bool = False) 
         ConfigError: ``generate.balance`` names what cannot be asked for.
         ConstraintError: nothing can be asked for.
     """
-    weights = _cell_weights(config, task)
+    balance = config.generate.balance
+    named = isinstance(balance, dict) and config.generate.balance_over == "combinations"
+    weights = cell_weights(config, task, all_drawn=named)
     if rewrites:
         weights = _scaled(Counter(carried(example) for example in sources(config, task)), 1.0)
     if not weights:
@@ -115,13 +117,27 @@ def quota_targets(config: RunConfig, task: TaskData, *, rewrites: bool = False) 
     return targets(config.generate, weights, counts)
 
 
-def _cell_weights(config: RunConfig, task: TaskData) -> dict[Cell, float]:
-    """Return each combination's weight; seen and new ones share as their units would."""
+def cell_weights(
+    config: RunConfig, task: TaskData, *, all_drawn: bool = False
+) -> dict[Cell, float]:
+    """Return each combination that can be asked for -> its weight.
+
+    Seen and new ones share as their units would.
+
+    Args:
+        config: the run's config.
+        task: the task's seed examples and ontology.
+        all_drawn: with rare new ones, too; see :func:`msp.methods.combinations.novel_weights`.
+    """
     generate, seeds = config.generate, sources(config, task)
     seen: Counter[Cell] = Counter(carried(example) for example in seeds)
     asked = frozenset(generate.attributes or ())
     # Labels of two trees make no tree.
-    drawn = {} if task.kind == "parse" else novel_weights(generate, seeds, config.seed)
+    drawn = (
+        {}
+        if task.kind == "parse"
+        else novel_weights(generate, seeds, config.seed, all_drawn=all_drawn)
+    )
     novel = {
         task.ontology.order(labels): weight
         for labels, weight in drawn.items()

@@ -183,7 +183,8 @@ class QuotaRounds:
 def first_round(config: RunConfig, targets: Mapping[Cell, int]) -> RoundPlan:
     """Return the round that would suffice if no unit's quota were missed; never too much."""
     per_unit = config.denoise.num_kept_per_unit
-    return RoundPlan(0, 0, {cell: -(-n // per_unit) for cell, n in targets.items() if n})
+    units = {cell: -(-n // per_unit) for cell, n in targets.items() if n}
+    return RoundPlan(0, config.generate.first_unit, units)
 
 
 def next_round(

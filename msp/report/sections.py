@@ -181,6 +181,16 @@ QUALITY_ROWS = (
         "Accuracy of the frozen LM itself",
         "in percent of the test examples, asked as candidates are when they are relabelled",
     ),
+    (
+        ("novel_agreement", "accepted_share"),
+        "New combinations agreed on",
+        "share of their judged texts (denoise.novel_agreement)",
+    ),
+    (
+        ("novel_agreement", "precision"),
+        "Rightly so, estimated",
+        "share of those that carry what was asked, by real texts of held-out combinations",
+    ),
     (("perplexity", "synthetic"), "Perplexity", "under the LM that the config names"),
     (("perplexity", "seed"), "Perplexity of the seed examples", "under the same LM"),
 )

@@ -44,6 +44,11 @@ REASONS: dict[str, tuple[str, str]] = {
         "Off topic",
         "Its noise score is above the cut (denoise.max_noise_score).",
     ),
+    "not_agreed": (
+        "Not agreed",
+        "No seed example has these labels together, and classifiers of the seed examples are not "
+        "sure enough that the text has them (denoise.novel_agreement).",
+    ),
     "disagreed": (
         "Another class",
         "The frozen LM says that the text is of another class (denoise.relabel).",
@@ -78,6 +83,10 @@ REASONS: dict[str, tuple[str, str]] = {
     "rejected_by_reviewer": (
         "Rejected by a reviewer",
         "A person has rejected a text that says the same (task.reviewed).",
+    ),
+    "kept_before": (
+        "Kept before",
+        "A run before this one has kept a text that says the same (parent).",
     ),
     "duplicate": (
         "Duplicate in the run",

@@ -40,11 +40,15 @@ class ManifestFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A data set: the fingerprint of the run that made it, its rows and its files."""
+    """A data set: the fingerprint of the run that made it, its rows and its files.
+
+    ``parent`` says which data set it goes on from: ``output_uri`` and ``manifest_sha256``.
+    """
 
     fingerprint: Mapping[str, str]
     num_rows: int
     files: tuple[ManifestFile, ...]
+    parent: Mapping[str, str] | None = None
 
 
 def build_manifest(
@@ -52,6 +56,7 @@ def build_manifest(
     entries: Iterable[ManifestFile | Mapping[str, Any]],
     *,
     fingerprint: Mapping[str, str] | None = None,
+    parent: Mapping[str, str] | None = None,
 ) -> int:
     """Write ``synthetic/manifest.json``, as the last object of the data set; return its rows.
 
@@ -59,6 +64,7 @@ def build_manifest(
         store: the run's store.
         entries: key, rows, size and sha256 of each object that is there; consumed one by one.
         fingerprint: of the run; read from ``run.json`` by default.
+        parent: which data set this one goes on from, if any.
 
     Raises:
         StorageError: the store failed, or an entry is made of other things.
@@ -68,7 +74,10 @@ def build_manifest(
     with TemporaryDirectory(prefix="msp-manifest-") as folder, explained(folder):
         path = Path(folder) / "manifest.json"
         with path.open("w", encoding="utf-8") as file:
-            file.write(f'{{"fingerprint": {json.dumps(identity, sort_keys=True)},\n"files": [')
+            file.write(f'{{"fingerprint": {json.dumps(identity, sort_keys=True)},\n')
+            if parent is not None:
+                file.write(f'"parent": {json.dumps(dict(parent), sort_keys=True)},\n')
+            file.write('"files": [')
             for entry in entries:
                 made = entry if isinstance(entry, ManifestFile) else ManifestFile(**entry)
                 file.write(separator + json.dumps(asdict(made)))
@@ -94,7 +103,7 @@ def read_manifest(store: ObjectStore) -> Manifest:
     try:
         tree = json.loads(text)
         files = tuple(ManifestFile(**entry) for entry in tree["files"])
-        manifest = Manifest(tree["fingerprint"], tree["num_rows"], files)
+        manifest = Manifest(tree["fingerprint"], tree["num_rows"], files, tree.get("parent"))
         whole = manifest.num_rows == sum(entry.rows for entry in files)
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(store, f"{type(error).__name__}: {error}") from error

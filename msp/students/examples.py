@@ -12,6 +12,7 @@ import heapq
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from msp.tasks.base import KINDS_WITH_TARGET, WRITTEN, Kind, TaskData
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def _training_set(
 ) -> TrainingSet:
     seeds, source, label_texts = real
     room = config.num_steps * config.batch_size
-    held, num_synthetic = _sample(synthetic, room, seed)
+    held, num_synthetic = draw_sample(synthetic, room, seed)
     found = labelled_texts([*seeds, *source, *label_texts, *held], *labelled)
     total = max(len(seeds), 1)
     weights = [
@@ -219,13 +221,13 @@ def nested_subsets(
     return {size: line[:size] for size in sorted(sizes)}
 
 
-def _sample(examples: Iterable[Example], room: int, seed: int) -> tuple[list[Example], int]:
+def draw_sample(examples: Iterable[Item], room: int, seed: int) -> tuple[list[Item], int]:
     """Return a uniform sample of at most ``room`` (Vitter's algorithm R), and how many there were.
 
     Up to ``room`` examples come back as they are, all of them and in order.
     """
     rng = np.random.default_rng(seed)
-    held: list[Example] = []
+    held: list[Item] = []
     num_seen = 0
     for example in examples:
         num_seen += 1

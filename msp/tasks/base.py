@@ -67,6 +67,7 @@ class TaskData:
         reviewed_hash: SHA-256 (hex) over what reviewers decided, where it counts; else empty.
         questions: of kind choice: what its questions are like; None elsewhere.
         also_test: further test examples that students are scored on, by the name of their set.
+        kept_before: texts that the runs before this one kept (``parent``); none is kept again.
     """
 
     ontology: Ontology
@@ -83,6 +84,7 @@ class TaskData:
     reviewed_hash: str = ""
     questions: QuestionForm | None = None
     also_test: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
+    kept_before: tuple[str, ...] = ()
 
     @property
     def labelled(self) -> tuple[Example, ...]:

@@ -137,6 +137,27 @@ def hold_out(
     return kept, tuple(example for example in examples if example.uid in uids)
 
 
+def deal(examples: Sequence[Example], num_folds: int, *, seed: int) -> list[tuple[Example, ...]]:
+    """Return the examples in folds of like size, each attribute's spread over them as evenly.
+
+    Examples with the same text stay together; within a fold they are in their old order.
+    """
+    groups = _same_texts(_shuffled(examples, seed, "folds"))
+    total = _count(examples)
+    groups.sort(key=lambda group: min(total[name] for name in _count(group)))
+    carried: list[Counter[str]] = [Counter() for _ in range(num_folds)]
+    uids: list[set[str]] = [set() for _ in range(num_folds)]
+    for group in groups:
+        names = _count(group)
+        fold = min(
+            range(num_folds),
+            key=lambda f: (sum(carried[f][name] / total[name] for name in names), len(uids[f]), f),
+        )
+        carried[fold] += names
+        uids[fold].update(example.uid for example in group)
+    return [tuple(e for e in examples if e.uid in held) for held in uids]
+
+
 def _shuffled(examples: Sequence[Example], seed: int, purpose: str) -> list[Example]:
     def place(example: Example) -> tuple[bytes, str]:
         drawn = f"{purpose}\x1f{seed}\x1f{example.text}".encode()

@@ -70,10 +70,6 @@ def build_task(
             "hold out less, such as 0.2."
         )
     parts, long_note = _without_long_texts(parts, config.max_text_chars)
-    # From the whole test split, whatever is scored, all others are kept away.
-    scored = tuple(parts.test)
-    if config.max_test_examples is not None:
-        scored = draw_few(scored, config.max_test_examples, seed=seed)
     dev, dev_note = without_texts_of(parts.dev, parts.test, "dev examples", "test")
     training, test_note = without_texts_of(parts.training, parts.test, "seed examples", "test")
     seeds, seed_note = without_texts_of(training, dev, "seed examples", "dev")
@@ -89,18 +85,24 @@ def build_task(
         seeds = draw_few(seeds, config.max_seed_examples, seed=seed)
     if not dev:
         seeds, dev = hold_out(seeds, parts.dev_fraction, seed=seed, purpose="dev")
+    test, new_note = tuple(parts.test), ""
+    if config.compositional:
+        test, new_note = _only_new(parts, seeds, dev)
+    if config.max_test_examples is not None:
+        test = draw_few(test, config.max_test_examples, seed=seed)
+    # From the whole test split, whatever is scored, all others are kept away.
     held = (*dev, *parts.test)
     others, other_note = without_texts_of(
         parts.others, held, "examples of other domains", "dev or test"
     )
-    notes = (*parts.notes, long_note, dev_note, test_note, seed_note, other_note)
-    splits = (seeds, dev, scored, *([others] if others else []))
+    notes = (*parts.notes, long_note, dev_note, test_note, seed_note, other_note, new_note)
+    splits = (seeds, dev, test, *([others] if others else []))
     return TaskData(
         ontology=ontology,
         domain=domain,
         seeds=seeds,
         dev=dev,
-        test=scored,
+        test=test,
         content_hash=content_hash(ontology, *splits),
         notes=tuple(note for note in (*notes, *gaps(ontology, seeds, dev)) if note),
         kind=parts.kind,
@@ -124,6 +126,48 @@ def _without_long_texts(parts: Parts, limit: int | None) -> tuple[Parts, str]:
         "(task.max_text_chars)."
     )
     return replace(parts, training=training, dev=dev), note if left_out else ""
+
+
+def _only_new(
+    parts: Parts, seeds: Sequence[Example], dev: Sequence[Example]
+) -> tuple[tuple[Example, ...], str]:
+    """Return the test examples whose labels are new together, each known by itself, and a note.
+
+    Raises:
+        ConfigError: texts of the task have one label each, or no test example is like that.
+    """
+    if parts.kind == "single_label":
+        raise ConfigError(
+            f"task.compositional is set, but each text of {parts.source} has exactly one label; "
+            "leave it out, since there is nothing to combine."
+        )
+    known = {name for example in seeds for name in _combined(example, parts.kind)}
+    together = {_combined(example, parts.kind) for example in (*seeds, *dev)}
+    found = tuple(
+        example
+        for example in parts.test
+        if len(names := _combined(example, parts.kind)) > 1
+        and names <= known
+        and names not in together
+    )
+    if not found:
+        raise ConfigError(
+            f"task.compositional is set, but none of the {len(parts.test)} test examples of "
+            f"{parts.source} carries labels that are known one by one and new together; use fewer "
+            "seed examples (task.max_seed_examples), or leave it out."
+        )
+    return found, (
+        f"{len(found)} of {len(parts.test)} test examples are left: their labels are new together "
+        "(task.compositional)."
+    )
+
+
+def _combined(example: Example, kind: Kind) -> frozenset[str]:
+    """Return what an example carries of what students answer."""
+    if kind == "multilabel":
+        return frozenset(example.attributes)
+    slots = {slot for slot, texts in example.values.items() if texts}
+    return frozenset(slots if kind == "tagging" else {*example.attributes, *slots})
 
 
 def tagged(parts: Parts, slots: Sequence[str]) -> Parts:

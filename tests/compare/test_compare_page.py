@@ -225,3 +225,8 @@ def test_a_cell_is_done_where_its_metrics_are_whole(tmp_path) -> None:
     assert found().state == "missing"
     store.write(f"{cell.key}/metrics.json", json.dumps(figures(50.0, 53.0)).encode())
     assert found().state == "done" and found().augmented["micro_f1"].mean == 53.0
+
+
+def test_every_colour_that_the_page_uses_is_defined_on_it(page: str) -> None:
+    used = {*re.findall(r"var\((--\w+)\)", page)}
+    assert used and used <= {*re.findall(r"(--\w+):", page)}

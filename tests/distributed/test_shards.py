@@ -11,9 +11,10 @@ import pytest
 
 from msp.config import RunConfig
 from msp.denoise.final import FinalVerdicts
-from msp.distributed.publish import Publisher, publish_shard, read_synthetic
+from msp.distributed.publish import Publisher, publish_shard
 from msp.distributed.shards import ShardGenerator, ShardJudge, ShardSink
 from msp.errors import ConstraintError, StorageError
+from msp.lineage import read_synthetic
 from msp.methods import RoundPlan
 from msp.metrics.collect import SAMPLE_SIZE, summarise_run
 from msp.metrics.stored_tally import write_tally

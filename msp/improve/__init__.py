@@ -1,0 +1,1 @@
+"""The loop: train, measure on dev, generate where it helps most, and train again."""
