@@ -19,15 +19,7 @@ NUM_LABEL_TEXTS = 3  # greet has words and a description
 def task() -> TaskData:
     seeds = tuple(Example(f"s{n}", f"hello {n}", ("greet",)) for n in range(4))
     test = (Example("t0", "hi", ("greet",)),)
-    return TaskData(
-        ontology=ONTOLOGY,
-        domain="hotel",
-        seeds=seeds,
-        dev=(),
-        test=test,
-        content_hash="",
-        kind=kind,
-    )
+    return TaskData(ONTOLOGY, "hotel", seeds, dev=(), test=test, content_hash="")
 
 
 def config(**student: object) -> RunConfig:
