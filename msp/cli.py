@@ -115,7 +115,7 @@ def status(
     output_uri: OutputUri,
     endpoint_url: Annotated[str | None, typer.Option(help="S3 endpoint (MinIO, Ceph, R2)")] = None,
 ) -> None:
-    """Read a run's progress and cost from its store, from any machine."""
+    """Read the progress and cost of a run, a comparison or a loop from its store, from anywhere."""
     from msp.status import run_status
 
     _print(run_status(output_uri, endpoint_url=endpoint_url))

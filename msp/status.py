@@ -1,4 +1,7 @@
-"""A run's progress and cost, read from its store alone: no Ray, no torch, any machine."""
+"""A run's progress and cost, read from its store alone: no Ray, no torch, any machine.
+
+Likewise of what is made of several runs: a comparison's cells, and a loop's rounds.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ from msp.storage.node_hours import read_node_hours
 from msp.storage.store import ObjectStore, open_store
 
 _STAGES = ("tune", "generate", "train")
+# Where a comparison lists its cells, and a loop has its rounds.
+_COMPARE_JSON = "compare.json"
+_ROUND = "rounds/{}"
 _MAX_SHOWN = 12
 
 
@@ -31,9 +37,14 @@ def run_status(output_uri: str, *, endpoint_url: str | None = None) -> dict[str,
         (before near-duplicates go) and ``tokens_per_second`` of generation; ``seconds_left`` of
         the present stage; ``node_hours`` and ``dollars`` so far. What is not known yet is None.
         ``tune``, ``generate`` and ``train`` are each stage's own last progress; one that has not
-        begun, or whose progress is damaged, is absent.
+        begun, or whose progress is damaged, is absent. Of a comparison or a loop ``runs``, each
+        one's key and stage, in place of the figures, and the status of each that has begun and
+        is not done, by its key.
     """
     store = open_store(output_uri, endpoint_url=endpoint_url)
+    keys = _keys_of_runs(store)
+    if keys:
+        return _status_of_several(store, keys, endpoint_url)
     stages: dict[str, dict[str, Any]] = {}
     for name in _STAGES:
         with suppress(DamagedError):  # shown as absent; the run itself makes it anew
@@ -55,6 +66,36 @@ def run_status(output_uri: str, *, endpoint_url: str | None = None) -> dict[str,
     }
     _show(status)
     return status
+
+
+def _keys_of_runs(store: ObjectStore) -> list[str]:
+    """Return the keys of the runs that a comparison or a loop is made of; none of a single run."""
+    if store.exists(_COMPARE_JSON):
+        with suppress(DamagedError):  # the comparison itself makes it anew
+            return [cell["key"] for cell in read_json(store, _COMPARE_JSON)["cells"]]
+    keys: list[str] = []
+    while store.exists(f"{(key := _ROUND.format(len(keys) + 1))}/{layout.RUN_JSON}"):
+        keys.append(key)
+    return keys
+
+
+def _status_of_several(
+    store: ObjectStore, keys: list[str], endpoint_url: str | None
+) -> dict[str, Any]:
+    stages = {
+        key: _stage(open_store(f"{store.uri}/{key}", endpoint_url=endpoint_url)) for key in keys
+    }
+    num_done = sum(stage == "done" for stage in stages.values())
+    holder = live_holder(store)
+    by = f", worked on by {holder}" if holder else ""
+    console().print(f"{store.uri}: {num_done} of {len(keys)} runs done{by}", markup=False)
+    begun = [key for key, stage in stages.items() if stage not in ("done", "not started")]
+    return {
+        "output_uri": store.uri,
+        "held_by": str(holder) if holder else None,
+        "runs": stages,
+        **{key: run_status(f"{store.uri}/{key}", endpoint_url=endpoint_url) for key in begun},
+    }
 
 
 def _generated(progress: Mapping[str, Any]) -> dict[str, Any]:

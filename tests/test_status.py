@@ -87,3 +87,20 @@ def test_what_is_damaged_is_shown_as_absent(key: str, tmp_path: Path) -> None:
     store.write(key, b'{"cut')
     status = run_status(str(tmp_path))
     assert "generate" not in status and status["dollars"] is None
+
+
+def test_a_comparison_and_a_loop_say_which_of_their_runs_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = ["cells/hotels/msp/13", "cells/hotels/eda/13", "rounds/1"]
+    done, begun, first_round = (open_store(str(tmp_path / key)) for key in keys)
+    first_round.write(layout.RUN_JSON, b"{}")
+    assert run_status(str(tmp_path))["runs"] == {"rounds/1": "tune"}
+    cells = json.dumps({"cells": [{"key": key} for key in keys[:2]]})
+    open_store(str(tmp_path)).write("compare.json", cells.encode())
+    done.write(layout.REPORT_HTML, b"")
+    assert run_status(str(tmp_path))["runs"] == {keys[0]: "done", keys[1]: "not started"}
+    begun.write(layout.RUN_JSON, b"{}")
+    status = run_status(str(tmp_path))
+    assert status["runs"][keys[1]] == status[keys[1]]["stage"] == "tune"
+    assert "1 of 2 runs done" in capsys.readouterr().err
