@@ -133,6 +133,11 @@ class GenerateConfig(Section, MethodSettings):
     novel_units_per_seed_example: NonNegativeInt = Field(
         4, description="units that ask for labels which no seed example combines"
     )
+    unseen_attributes: bool = Field(
+        True,
+        description="labels that no seed example carries take part in new combinations, each like "
+        "one with a single seed example",
+    )
     num_synthetic: PositiveInt | None = Field(
         None,
         description="exactly this many synthetic examples, in rounds; none: what one pass keeps",

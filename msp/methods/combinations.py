@@ -1,7 +1,8 @@
 """Which attribute combinations can be asked for: those of the seed examples, and new ones of these.
 
 A new combination is one or two labels of one seed example with one label of
-another, which no seed example carries together. Not every such pair makes
+another, which no seed example carries together; or a label that none carries at
+all, alone or with such labels. Not every such pair makes
 sense in one sentence; a rule or a classifier of the pairs that do occur says
 which are compatible.
 """
@@ -14,9 +15,10 @@ from itertools import combinations
 
 import numpy as np
 
-from msp.config import GenerateConfig
+from msp.config import GenerateConfig, RunConfig
 from msp.methods.base import unit_rng
 from msp.records import Example
+from msp.tasks.base import TaskData
 
 Pair = frozenset[str]
 Compatible = Callable[[str, str], bool]
@@ -38,19 +40,51 @@ def most_labels(seeds: Sequence[Example]) -> int:
     return max((len(example.attributes) for example in seeds), default=0)
 
 
+def unseen_attributes(config: RunConfig, task: TaskData) -> list[Example]:
+    """Return, for each label that no seed example carries, an example of it without a text.
+
+    So it takes part in new combinations like a label with a single seed example. None where
+    ``generate.unseen_attributes`` is off, and in tasks whose labels stand over words: there is
+    no string to ask for.
+    """
+    if not config.generate.unseen_attributes or task.kind != "multilabel":
+        return []
+    known = {name for example in task.seeds for name in example.attributes}
+    return [
+        Example(uid=f"unseen:{attribute.name}", text="", attributes=(attribute.name,))
+        for attribute in task.ontology.attributes
+        if attribute.name not in known
+    ]
+
+
+def is_stand_in(example: Example) -> bool:
+    """Tell whether an example only stands for a label; see :func:`unseen_attributes`."""
+    return not example.text
+
+
 def draw_novel(
     source: Example, others: Sequence[Example], limit: int, rng: np.random.Generator
 ) -> tuple[Example, frozenset[str]]:
-    """Return another example and labels of the two: one or two of the source's, one of its own."""
+    """Return another example and labels of the two: one or two of the source's, one of its own.
+
+    With a stand-in it may be that label alone.
+    """
     other = others[int(rng.integers(len(others)))]
-    num_own = min(int(rng.integers(1, 3)), len(source.attributes), max(limit - 1, 0))
+    # A label that no seed example carries may stand alone: that is new, too.
+    fewest = 0 if is_stand_in(other) else 1
+    num_own = min(int(rng.integers(fewest, 3)), len(source.attributes), max(limit - 1, 0))
     own = rng.choice(len(source.attributes), num_own, replace=False)
     borrowed = other.attributes[int(rng.integers(len(other.attributes)))]
     return other, frozenset([*(source.attributes[i] for i in own), borrowed])
 
 
 def novel_weights(
-    config: GenerateConfig, seeds: Sequence[Example], seed: int, *, all_drawn: bool = False
+    config: GenerateConfig,
+    seeds: Sequence[Example],
+    seed: int,
+    *,
+    unseen: Sequence[Example] = (),
+    all_drawn: bool = False,
 ) -> dict[frozenset[str], float]:
     """Return the new combinations that can be asked for -> how often they are drawn.
 
@@ -60,6 +94,7 @@ def novel_weights(
         config: ``attributes`` and ``compatibility``.
         seeds: the seed examples.
         seed: of the draws.
+        unseen: from :func:`unseen_attributes`.
         all_drawn: return rare ones, too, for who names those that are asked for.
     """
     labelled = [example for example in seeds if example.attributes]
@@ -72,7 +107,7 @@ def novel_weights(
     drawn: Counter[frozenset[str]] = Counter()
     for source in labelled:
         for _ in range(_DRAWS_PER_SEED):
-            _, labels = draw_novel(source, labelled, limit, rng)
+            _, labels = draw_novel(source, (*labelled, *unseen), limit, rng)
             if labels not in known and is_compatible(labels, compatible):
                 drawn[labels] += 1
     ranked = sorted(drawn.items(), key=lambda item: (-item[1], sorted(item[0])))

@@ -12,7 +12,14 @@ from dataclasses import replace
 from msp.config import RunConfig
 from msp.errors import ConstraintError, did_you_mean
 from msp.methods.base import candidate_stream, unit_rng
-from msp.methods.combinations import draw_novel, is_compatible, make_compatible, most_labels
+from msp.methods.combinations import (
+    draw_novel,
+    is_compatible,
+    is_stand_in,
+    make_compatible,
+    most_labels,
+    unseen_attributes,
+)
 from msp.methods.fillings import Fillings
 from msp.prompts.exemplars import ExemplarPools
 from msp.prompts.text import constraint_of
@@ -49,6 +56,7 @@ class MSPPlan:
         generate = config.generate
         self._sources = sources(config, task)
         self._labelled = tuple(example for example in self._sources if example.attributes)
+        self._others = (*self._labelled, *unseen_attributes(config, task))
         self._known = {frozenset(example.attributes) for example in task.seeds}
         self._asked = frozenset(generate.attributes or ())
         self._limit = most_labels(task.seeds)
@@ -78,7 +86,7 @@ class MSPPlan:
     def _novel_unit(self, source: Example, index: int) -> Unit:
         rng = unit_rng("novel", self._maker.seed, index)
         for _ in range(_MAX_DRAWS):
-            other, labels = draw_novel(source, self._labelled, self._limit, rng)
+            other, labels = draw_novel(source, self._others, self._limit, rng)
             if self._wanted(labels):
                 break
         else:
@@ -138,7 +146,7 @@ class UnitMaker:
         rng = unit_rng("values", self.seed, unit_id)
         values = self._fillings.drawn(labels, pair, rng)
         constraint = Constraint(self._ontology.order(labels), values, source.domain)
-        shown = (source,) if other is source else (other, source)
+        shown = (source,) if other is source or is_stand_in(other) else (other, source)
         num_others = max(self._config.prompts.num_exemplars - len(shown), 0)
         rng = unit_rng("exemplars", self.seed, unit_id)
         drawn = self._pools.draw(source, num_others, rng=rng)

@@ -12,7 +12,7 @@ from msp.config import RunConfig
 from msp.errors import ConstraintError
 from msp.methods.balance import Cell, targets
 from msp.methods.base import unit_rng
-from msp.methods.combinations import carried, novel_weights
+from msp.methods.combinations import carried, novel_weights, unseen_attributes
 from msp.methods.msp import UnitMaker, sources
 from msp.methods.promptmix import MixMaker
 from msp.methods.rounds import RoundPlan
@@ -53,6 +53,7 @@ class QuotaPlan:
         self.num_units = self._ends[-1] if self._ends else 0
         self._stride = _coprime_stride(self.num_units)
         self._seeds = sources(config, task)
+        self._unseen = unseen_attributes(config, task)
         self._pairs = cache(self._find_pairs)
         self._seen: dict[Cell, list[Example]] = {}
         for example in self._seeds:
@@ -76,11 +77,13 @@ class QuotaPlan:
     def _find_pairs(self, cell: Cell) -> list[tuple[Example, Example]]:
         """Return (other, source) such that the two together carry the combination's labels."""
         labels = frozenset(cell)
+        unseen = {name for example in self._unseen for name in example.attributes}
         pairs = [
             (other, source)
             for source in self._seeds
-            if (own := labels & {*source.attributes})
-            for other in self._seeds
+            # A label that no seed example carries may stand alone beside any of them.
+            if (own := labels & {*source.attributes}) or (source.attributes and labels <= unseen)
+            for other in (*self._seeds, *self._unseen)
             if other is not source and labels - own <= {*other.attributes} and other.attributes
         ]
         if not pairs:
@@ -136,7 +139,13 @@ def cell_weights(
     drawn = (
         {}
         if task.kind == "parse"
-        else novel_weights(generate, seeds, config.seed, all_drawn=all_drawn)
+        else novel_weights(
+            generate,
+            seeds,
+            config.seed,
+            unseen=unseen_attributes(config, task),
+            all_drawn=all_drawn,
+        )
     )
     novel = {
         task.ontology.order(labels): weight

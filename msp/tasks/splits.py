@@ -252,7 +252,7 @@ def gaps(ontology: Ontology, seeds: Sequence[Example], dev: Sequence[Example]) -
         more = "" if len(missing) <= MAX_NAMED_IN_NOTE else ", ..."
         notes.append(
             f"no seed example carries {len(missing)} of {len(ontology.all)} attributes "
-            f"({', '.join(missing[:MAX_NAMED_IN_NOTE])}{more}); a student cannot learn them."
+            f"({', '.join(missing[:MAX_NAMED_IN_NOTE])}{more}); only their words tell of them."
         )
     if not dev:
         notes.append("there is no dev example; give some, or a task.dev_fraction above 0.")

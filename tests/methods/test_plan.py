@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,27 @@ def test_a_novel_unit_mixes_labels_of_two_seed_examples_that_none_has_together(
         carried = frozenset(a for e in unit.exemplars for a in e.attributes)
         assert asked not in seen and asked <= carried and not unit.constraint.values
         assert unit.exemplars[-1].uid == unit.seed_uid
+
+
+def without(task: TaskData, label: str) -> TaskData:
+    """Return the task without the seed examples that carry a label."""
+    return replace(task, seeds=tuple(e for e in task.seeds if label not in e.attributes))
+
+
+def test_a_label_that_no_seed_example_carries_takes_part_in_new_combinations(
+    task: TaskData,
+) -> None:
+    rest = without(task, "wifi")
+    asking = {"units_per_seed_example": 0, "novel_units_per_seed_example": 20}
+    plan = make_plan(config(**asking), rest)
+    units = [u for u in map(plan.unit, range(plan.num_units)) if "wifi" in u.constraint.attributes]
+    # One label in as many as there are seed examples, give or take.
+    assert 0 < len(units) < plan.num_units / 20
+    sizes = {len(unit.constraint.attributes) for unit in units}
+    assert 1 in sizes and 2 in sizes
+    assert all(e in rest.seeds for unit in units for e in unit.exemplars)
+    off = make_plan(config(**asking, unseen_attributes=False), rest)
+    assert not any("wifi" in off.unit(i).constraint.attributes for i in range(off.num_units))
 
 
 def test_a_task_whose_labels_cannot_be_mixed_anew_repeats_what_it_has(task: TaskData) -> None:

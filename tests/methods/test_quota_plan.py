@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -47,6 +48,19 @@ def test_a_new_combination_shows_two_seed_examples_that_carry_it_together(task: 
         labels = frozenset(unit.constraint.attributes)
         assert labels not in known
         assert labels <= {a for e in unit.exemplars for a in e.attributes}
+
+
+@pytest.mark.parametrize("balance", ["seed", "uniform", "inverse"])
+def test_a_label_that_no_seed_example_carries_has_its_share(task: TaskData, balance: str) -> None:
+    rest = replace(task, seeds=tuple(e for e in task.seeds if "wifi" not in e.attributes))
+    asking = config(balance=balance)
+    wanted = quota_targets(asking, rest)
+    assert sum(n for cell, n in wanted.items() if "wifi" in cell) > 0
+    plan = make_plan(asking, rest, first_round(asking, wanted))
+    units = [u for u in map(plan.unit, range(plan.num_units)) if "wifi" in u.constraint.attributes]
+    assert units and all(e in rest.seeds for unit in units for e in unit.exemplars)
+    off = quota_targets(config(balance=balance, unseen_attributes=False), rest)
+    assert not any("wifi" in cell for cell in off)
 
 
 def test_seen_asks_for_nothing_that_no_seed_example_has(task: TaskData) -> None:

@@ -223,8 +223,8 @@ def test_gold_of_other_labels_kinds_and_domains_is_left_out_and_said() -> None:
 
 
 def test_a_label_that_gold_brings_is_no_gap_any_more() -> None:
-    task = small_task(notes=("no seed example carries 2 of 3 attributes (b, rare); a student "
-                             "cannot learn them.",))  # fmt: skip
+    task = small_task(notes=("no seed example carries 2 of 3 attributes (b, rare); only "
+                             "their words tell of them.",))  # fmt: skip
     assert "1 of 3 attributes (b)" in " ".join(with_reviewed(task, [gold("x", "rare")], ()).notes)
     assert "2 of 3" not in " ".join(with_reviewed(task, [gold("x", "rare")], ()).notes)
 
