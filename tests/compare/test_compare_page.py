@@ -139,6 +139,7 @@ def test_texts_and_growth_are_means_over_the_cells_that_have_them() -> None:
     assert "Nearest seed" in page and "As the synthetic set grows" in page
     table = build_markdown(grid, results, make_tables(grid, results)).decode()
     assert "| msp | one | 600 | 0.350 | 0.710 | 0.620 | 0.010 | 61.5 |\n| hot | one |" in table
+    assert "61.5 |\n\nMicro-F1 by the number of synthetic examples" in table
     assert "| arm | task | 0 | 100 | all |\n|---|---|---|---|---|\n| msp | one | 45.0" in table
 
 
