@@ -20,7 +20,7 @@ from msp.distributed.student_worker import TASK_OPTIONS, embed_texts, gather, se
 from msp.errors import ConfigError
 from msp.improve.crossfit import Fold, Kept, pooled
 from msp.improve.measure import Measure, make_measure
-from msp.improve.outcomes import outcomes
+from msp.improve.outcomes import learnable, outcomes
 from msp.students.examples import LabelledTexts, TrainingSet, labelled_texts, training_set_of
 from msp.students.kinds import Features, HeadLearner, make_learner
 from msp.students.label_texts import label_texts
@@ -106,8 +106,9 @@ class Probe:
         with placement.ours_out_of_rays():
             answers = self._answers(config, sets)
         trainings = [
-            list(chain.from_iterable(outcomes(self._task, self._held, said, self._labels)))
+            list(chain.from_iterable(map(learnable, self._folds, found)))
             for said in answers
+            for found in [outcomes(self._task, self._held, said, self._labels)]
         ]
         return make_measure(
             number,

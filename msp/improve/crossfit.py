@@ -16,7 +16,7 @@ from msp.errors import ConfigError
 from msp.improve.config import MeasureConfig
 from msp.records import Example
 from msp.tasks.base import TaskData
-from msp.tasks.sampling import deal
+from msp.tasks.sampling import deal, names_of
 
 # From so many dev examples on they are enough by themselves: the 95 % interval of a score is
 # then within about 5 points.
@@ -43,6 +43,15 @@ class Fold:
         """Yield the synthetic examples that were written with none of the held ones in view."""
         uids = {example.uid for example in self.held}
         return (one.example for one in kept if not one.in_view & uids)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """The labels and slots that students can have learned: those of a training example.
+
+        What is written for a label has an example of it in view, so where its only one is
+        held out, nothing teaches it, however much is generated.
+        """
+        return frozenset(name for example in self.training for name in names_of(example))
 
 
 def make_folds(task: TaskData, config: MeasureConfig, *, seed: int) -> list[Fold]:

@@ -45,7 +45,7 @@ class AttributeRow:
 
     Args:
         name: of the attribute.
-        num_dev: examples that it was measured on.
+        num_dev: examples that it was measured on; 0 where nothing can be measured of it.
         num_real: seed examples that carry it.
         f1: by round, that of the seed examples alone first.
         shares: of each round, the weight that the policy gave it, among all.

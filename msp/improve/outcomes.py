@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from msp.improve.crossfit import Fold
 from msp.students.examples import LabelledTexts
 from msp.students.score import choose_threshold
 from msp.tasks.base import TaskData
@@ -54,6 +55,15 @@ def outcomes(
             predicted = said >= said.dtype.type(threshold)
         found.append(_of_labels(split.gold, predicted, labels))
     return found
+
+
+def learnable(fold: Fold, found: Sequence[Outcome]) -> list[Outcome]:
+    """Return a fold's outcomes without the labels that its students cannot have learned.
+
+    A miss of such a label says nothing of what was generated.
+    """
+    known = fold.known
+    return [{name: of for name, of in one.items() if name in known} for one in found]
 
 
 def _of_labels(gold: Any, predicted: Any, labels: Sequence[str]) -> list[Outcome]:

@@ -10,8 +10,8 @@ from loops import loop_config
 
 from msp.errors import ConfigError
 from msp.improve.config import MeasureConfig
-from msp.improve.crossfit import Kept, make_folds, pooled
-from msp.improve.outcomes import outcomes
+from msp.improve.crossfit import Fold, Kept, make_folds, pooled
+from msp.improve.outcomes import learnable, outcomes
 from msp.records import Example
 from msp.students.examples import labelled_texts
 from msp.tasks import load_task
@@ -105,3 +105,9 @@ def test_spans_count_with_their_place(task: TaskData) -> None:
     said = [read_brackets("to oslo or [city rome ]")]
     tagging = replace(task, kind="tagging", tags=("city",))
     assert outcomes(tagging, [held], [said], []) == [[{"city": (0, 1, 1)}]]
+
+
+def test_a_label_whose_only_example_is_held_out_is_not_counted(task: TaskData) -> None:
+    fold = Fold((Example("0", "x", ("rare", "wifi")),), (Example("1", "y", ("wifi",)),))
+    found = [{"rare": (0, 0, 1), "wifi": (1, 0, 0)}]
+    assert learnable(fold, found) == [{"wifi": (1, 0, 0)}]
