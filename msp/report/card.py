@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -27,6 +27,7 @@ from msp.report.table import safe_json
 NUM_EXAMPLES = 5
 MAX_EXAMPLE_LENGTH = 300
 TASK_CATEGORIES = ("text-classification", "token-classification")
+QUESTION_CATEGORIES = ("multiple-choice", "question-answering")
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"))
 
 COLUMNS = {
@@ -70,8 +71,11 @@ def write_card(inputs: ReportInputs, summary: RunSummary) -> str:
     # Markdown is no HTML; the filter below escapes for it, and for the HTML that it may hold.
     environment.autoescape = False
     environment.filters["markdown"] = escape_markdown
+    asks = inputs.setting("generate", "method") == "data_creation"
     return environment.get_template("card.md.j2").render(
-        front_matter=_front_matter(summary.num_kept),
+        front_matter=_front_matter(
+            summary.num_kept, QUESTION_CATEGORIES if asks else TASK_CATEGORIES
+        ),
         version=__version__,
         summary=summary,
         num_seeds=len(inputs.seeds),
@@ -92,14 +96,14 @@ def escape_markdown(text: object) -> str:
     return _MARKDOWN.sub(r"\\\1", line).replace("\\<", "&lt;").replace("\\>", "&gt;")
 
 
-def _front_matter(num_kept: int) -> str:
+def _front_matter(num_kept: int, categories: Sequence[str]) -> str:
     size = next((words for limit, words in SIZES if num_kept < limit), "n>1M")
     fields = {
         "pretty_name": "Synthetic examples made by MSP",
         "license": "other",
         "license_name": "as-the-seed-data-and-the-model",
         "tags": ["synthetic", "msp"],
-        "task_categories": list(TASK_CATEGORIES),
+        "task_categories": list(categories),
         "size_categories": [size],
         "configs": [
             {"config_name": "default", "data_files": [{"split": "train", "path": "*.parquet"}]}

@@ -21,7 +21,7 @@ task: {{name: strategyqa, path: {data}, also_test: [csqa]}}
 generate:
   method: data_creation
   engine: scripted
-  num_synthetic: 121
+  num_synthetic: 61
   balance: uniform
   num_candidates_per_unit: 2
   units_per_shard: 2
@@ -76,15 +76,15 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, data: Path) -> Path:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.strip().splitlines()[-1])
-    assert said["num_synthetic"] == 121 and set(said["augmented"]) == {"accuracy"}
+    assert said["num_synthetic"] == 61 and set(said["augmented"]) == {"accuracy"}
     return config
 
 
 def test_exactly_n_are_delivered_and_answers_are_balanced(unbroken: Path) -> None:
     found = rows(unbroken, "synthetic")
-    assert len(found) == len({row["candidate_id"] for row in found}) == 121
+    assert len(found) == len({row["candidate_id"] for row in found}) == 61
     answers = Counter(json.loads(row["target"])["label"] for row in found)
-    assert sorted(answers.values()) == [60, 61]
+    assert sorted(answers.values()) == [30, 31]
     assert all(row["attributes"] == [json.loads(row["target"])["label"]] for row in found)
 
 
@@ -106,7 +106,7 @@ def test_the_second_student_learns_from_synthetic_examples_alone(unbroken: Path)
     metrics = json.loads((unbroken.parent / "run" / "metrics.json").read_text())
     student = metrics["student"]
     assert student["augmented"]["num_seed_examples"] == 0
-    assert student["augmented"]["num_synthetic"] == 121
+    assert student["augmented"]["num_synthetic"] == 61
     assert student["seed_only"]["num_seed_examples"] == 10
     for arm in ("seed_only", "augmented"):
         curve = student[arm]["curve"]
@@ -122,7 +122,7 @@ def test_a_killed_run_started_again_makes_every_unit_once_with_the_same_parents(
 ) -> None:
     config = config_file(tmp_path, data)
     driver = start(config)
-    wait_for_shards(config, driver, 4)
+    wait_for_shards(config, driver, 3)
     kill_the_driver(driver)
     driver.wait(timeout=300)
     finish(config)
