@@ -32,6 +32,7 @@ def unit(id: int = 1, text: str = "wake me at 7", num_candidates: int = 2) -> di
         "attributes": ["wake_up"],
         "values": [("time", ["7"])],
         "mix": {"attribute": "breakfast", "alpha": 0.75},
+        "growth": {"parent": 3, "depth": 1, "chain": 0},
         "candidates": [
             {**candidate, "candidate_id": i, "kept": i == 0, "reason": None if i == 0 else "empty"}
             for i in range(num_candidates)
