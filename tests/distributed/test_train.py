@@ -93,7 +93,8 @@ def test_with_nothing_synthetic_both_arms_score_the_same_and_a_fresh_run_does_to
         train_students(config, task, LocalStore(tmp_path / name), lambda: iter(()))
         for name in ("one", "two")
     ]
-    assert runs[0]["seed_only"] == runs[0]["augmented"]
+    assert runs[0]["seed_only"] == runs[0]["synthetic"]
+    assert runs[0]["label_texts"] == runs[0]["augmented"]
     assert without_time(runs[0]) == without_time(runs[1])
 
 
