@@ -13,7 +13,7 @@ from typing import Any
 
 from msp.errors import TaskDataError, did_you_mean
 from msp.records import Attribute
-from msp.tasks.reading import checked_text, read_json, shown
+from msp.tasks.reading import check_keys, checked_text, read_json, shown
 
 GENERAL = "general"
 MAX_NAME_CHARS = 200
@@ -135,13 +135,7 @@ def load_ontology(path: str | Path) -> Ontology:
     path = Path(path)
     tree = read_json(path)
     sections = tree if isinstance(tree, dict) and _has_sections(tree) else {"attributes": tree}
-    for key in sections:
-        if key not in _SECTIONS:
-            near = did_you_mean(key, _SECTIONS)
-            allowed = ", ".join(_SECTIONS)
-            raise TaskDataError(
-                f"{path.name}: key {shown(key)} is not known; it may have {allowed}{near or '.'}"
-            )
+    check_keys(sections, _SECTIONS, path.name)
     labels = [name for name in ("attributes", "intents") if name in sections]
     if len(labels) > 1:
         raise TaskDataError(f"{path.name}: has both attributes and intents; write attributes.")
@@ -206,13 +200,7 @@ def _entry(name: Any, entry: Any, where: str) -> _Entry:
         raise TaskDataError(f"{where}: name {shown(name)} has spaces around it or control marks.")
     where = f"{where}, {shown(name)}"
     fields = entry if isinstance(entry, dict) else {"description": entry}
-    for key in fields:
-        if key not in _ENTRY_KEYS[1:]:
-            near = did_you_mean(key, _ENTRY_KEYS)
-            raise TaskDataError(
-                f"{where}: key {shown(key)} is not known; it may have description and "
-                f"domain{near or '.'}"
-            )
+    check_keys(fields, _ENTRY_KEYS[1:], where)
     attribute = Attribute(name, "")
     description = fields.get("description")
     if description is None or (isinstance(description, str) and not description.strip()):

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from msp.config import TaskConfig
-from msp.errors import TaskDataError, did_you_mean
+from msp.errors import TaskDataError
 from msp.records import Attribute, Example
 from msp.tasks.base import QuestionForm, TaskData, content_hash
 from msp.tasks.ontology import Ontology
-from msp.tasks.reading import checked_text, read_json_lines, shown
+from msp.tasks.reading import check_keys, checked_text, read_json_lines, shown
 from msp.tasks.splits import Parts, build_task
 
 YES_NO = ("True", "False")
@@ -129,12 +129,7 @@ def checked_question(row: Any, form: QuestionForm, where: str) -> ChoiceQuestion
     """
     if not isinstance(row, Mapping):
         raise TaskDataError(f"{where}: is {shown(row)}; write an object with {', '.join(_KEYS)}.")
-    for key in row:
-        if key not in _KEYS:
-            raise TaskDataError(
-                f"{where}: has {shown(key)}, but a question has {', '.join(_KEYS)}"
-                f"{did_you_mean(str(key), _KEYS)}"
-            )
+    check_keys(row, _KEYS, where)
     options = _options(row.get("options"), form, where)
     return ChoiceQuestion(
         question=checked_text(row.get("question"), f"{where}: question").strip(),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from msp.errors import TaskDataError
+from msp.errors import TaskDataError, did_you_mean
 
 MAX_TEXT_CHARS = 20_000
 MAX_LINE_BYTES = 1 << 20
@@ -43,6 +43,21 @@ def checked_text(found: Any, where: str, *, max_chars: int = MAX_TEXT_CHARS) -> 
     if _SURROGATE.search(found):
         raise TaskDataError(f"{where} is {shown(found)}, half of a character pair; repair it.")
     return found
+
+
+def check_keys(found: Mapping[Any, Any], known: Collection[str], where: str) -> None:
+    """Refuse a mapping with a key that is not known.
+
+    Raises:
+        TaskDataError: it has one; the message opens with ``where``.
+    """
+    for key in found:
+        if key not in known:
+            near = did_you_mean(str(key), known)
+            raise TaskDataError(
+                f"{where}: key {shown(key)} is not known; it may have {', '.join(known)}"
+                f"{near or '.'}"
+            )
 
 
 def read_json(path: Path) -> Any:

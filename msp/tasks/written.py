@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from msp.config import TaskConfig
-from msp.errors import TaskDataError, did_you_mean
+from msp.errors import TaskDataError
 from msp.records import Example
 from msp.tasks.answers import ANSWER, TESTS, final_number, join_answer, on_one_line, question_of
 from msp.tasks.base import TaskData
 from msp.tasks.ontology import Ontology
-from msp.tasks.reading import checked_text, read_json_lines, shown
+from msp.tasks.reading import check_keys, checked_text, read_json_lines, shown
 from msp.tasks.sampling import text_key
 from msp.tasks.splits import Parts, build_task
 
@@ -128,12 +128,7 @@ def _programs(path: Path) -> Iterator[tuple[int, Example]]:
 def _check_keys(row: Any, known: tuple[str, ...], needed: tuple[str, ...], where: str) -> None:
     if not isinstance(row, dict):
         raise TaskDataError(f"{where}: is {shown(row)}; write an object with {', '.join(needed)}.")
-    for key in row:
-        if key not in known:
-            raise TaskDataError(
-                f"{where}: key {shown(key)} is not known; it may have {', '.join(known)}"
-                f"{did_you_mean(key, known) or '.'}"
-            )
+    check_keys(row, known, where)
     for key in needed:
         if key not in row:
             raise TaskDataError(f"{where}: has no {key}; it needs {', '.join(needed)}.")
