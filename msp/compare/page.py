@@ -10,10 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from typing import Any
-
-from markupsafe import Markup
 
 from msp.compare import wording
 from msp.compare.ablations import SENTENCES, Like
@@ -23,7 +20,7 @@ from msp.compare.results import CellResult
 from msp.compare.statistics import MAX_EXACT_PAIRS, NUM_SAMPLED
 from msp.compare.table import Column, Table, make_plain_table, make_tables
 from msp.compare.texts import FIGURES, growth, text_rows
-from msp.report.build import policy_hash, template_environment
+from msp.report.build import inlined, rendered, template_environment
 from msp.report.wording import count, redact
 from msp.storage import layout
 from msp.storage.store import ObjectStore
@@ -31,6 +28,12 @@ from msp.storage.store import ObjectStore
 INDEX_HTML = "index.html"
 TABLE_MD = "table.md"
 COMPARE_JSON = "compare.json"
+# Package and file of each; a loop's page looks like a comparison's.
+PAGE_STYLE = (
+    ("msp.report", "palette.css"),
+    ("msp.report", "report.css"),
+    ("msp.compare", "compare.css"),
+)
 
 
 def write_pages(store: ObjectStore, grid: Grid, results: Sequence[CellResult]) -> None:
@@ -74,16 +77,8 @@ def build_markdown(grid: Grid, results: Sequence[CellResult], tables: Sequence[T
 
 def build_page(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table]) -> bytes:
     """Return the page."""
-    style = "".join(
-        (files(package) / name).read_text("utf-8")
-        for package, name in (
-            ("msp.report", "palette.css"),
-            ("msp.report", "report.css"),
-            ("msp.compare", "compare.css"),
-        )
-    )
-    view = {"style": Markup(style), "style_hash": policy_hash(style)}
-    return _render("compare.html.j2", {**_view(grid, results, tables), **view})
+    style = inlined("style", *PAGE_STYLE)
+    return _render("compare.html.j2", {**_view(grid, results, tables), **style})
 
 
 def _render(template: str, view: dict[str, Any]) -> bytes:
@@ -97,8 +92,7 @@ def _render(template: str, view: dict[str, Any]) -> bytes:
         "place": wording.place,
         "forests": forests,
     }
-    # A lone surrogate can come from JSON data and has no UTF-8 form.
-    return environment.get_template(template).render(**view).encode("utf-8", "replace")
+    return rendered(environment, template, view)
 
 
 @dataclass(frozen=True, slots=True)

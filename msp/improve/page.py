@@ -9,11 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.resources import files
 from typing import Any
 
-from markupsafe import Markup
-
+from msp.compare.page import PAGE_STYLE
 from msp.compare.wording import markdown_text
 from msp.improve.config import ImproveConfig
 from msp.improve.curves import (
@@ -29,7 +27,7 @@ from msp.improve.decide import chosen_round
 from msp.improve.measure import Measure, gain
 from msp.improve.plan import PlannedRound, round_key
 from msp.improve.spent import Spent
-from msp.report.build import policy_hash, template_environment
+from msp.report.build import inlined, rendered, template_environment
 from msp.report.scores import headline, rival, title
 from msp.report.wording import decimal, number, redact, signed
 from msp.storage import layout
@@ -79,17 +77,8 @@ def write_pages(store: ObjectStore, loop: Loop) -> None:
     view = _view(loop)
     store.write(IMPROVE_JSON, _json(loop, view))
     store.write(IMPROVE_MD, _render("improve.md.j2", view))
-    style = "".join(
-        (files(package) / name).read_text("utf-8")
-        for package, name in (
-            ("msp.report", "palette.css"),
-            ("msp.report", "report.css"),
-            ("msp.compare", "compare.css"),
-            ("msp.improve", "improve.css"),
-        )
-    )
-    styled = {**view, "style": Markup(style), "style_hash": policy_hash(style)}
-    store.write(INDEX_HTML, _render("improve.html.j2", styled))
+    style = inlined("style", *PAGE_STYLE, ("msp.improve", "improve.css"))
+    store.write(INDEX_HTML, _render("improve.html.j2", {**view, **style}))
 
 
 def _json(loop: Loop, view: Mapping[str, Any]) -> bytes:
@@ -111,8 +100,7 @@ def _render(template: str, view: Mapping[str, Any]) -> bytes:
     environment = template_environment("msp.improve")
     environment.filters["markdown_text"] = markdown_text
     environment.globals |= {"x_place": x_place, "y_place": y_place}
-    # A lone surrogate can come from JSON data and has no UTF-8 form.
-    return environment.get_template(template).render(**view).encode("utf-8", "replace")
+    return rendered(environment, template, view)
 
 
 def _view(loop: Loop) -> dict[str, Any]:

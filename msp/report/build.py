@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
@@ -42,25 +43,30 @@ def build_report(
     """
     if summary is None:
         summary = summarise_run(store, inputs.seeds, seed=inputs.setting("seed") or DEFAULT_SEED)
-    package = files("msp.report")
-    style, script = (
-        "".join((package / name).read_text("utf-8") for name in names)
-        for names in (("palette.css", "report.css"), ("shown_text.js", "report.js"))
-    )
-    page = (
-        template_environment()
-        .get_template("report.html.j2")
-        .render(
-            **_view(inputs, summary),
-            output_uri=wording.redact(inputs.setting("output_uri") or store.uri),
-            style=Markup(style),
-            script=Markup(script),
-            style_hash=policy_hash(style),
-            script_hash=policy_hash(script),
-        )
-    )
+    view = {
+        **_view(inputs, summary),
+        "output_uri": wording.redact(inputs.setting("output_uri") or store.uri),
+        **inlined("style", ("msp.report", "palette.css"), ("msp.report", "report.css")),
+        **inlined("script", ("msp.report", "shown_text.js"), ("msp.report", "report.js")),
+    }
+    return rendered(template_environment(), "report.html.j2", view)
+
+
+def rendered(environment: Environment, template: str, view: Mapping[str, Any]) -> bytes:
+    """Return a template with the values of a view, in UTF-8."""
     # A lone surrogate can come from JSON data and has no UTF-8 form.
-    return page.encode("utf-8", "replace")
+    return environment.get_template(template).render(**view).encode("utf-8", "replace")
+
+
+def inlined(name: str, *parts: tuple[str, str]) -> dict[str, str]:
+    """Return what a page has inside it, as a view names it: the text, and its hash.
+
+    Args:
+        name: ``style`` or ``script``; the hash is ``style_hash`` or ``script_hash``.
+        parts: package and file of each, in order.
+    """
+    text = "".join((files(package) / file).read_text("utf-8") for package, file in parts)
+    return {name: Markup(text), f"{name}_hash": _policy_hash(text)}
 
 
 def template_environment(package: str = "msp.report") -> Environment:
@@ -153,7 +159,7 @@ def _config_yaml(inputs: ReportInputs) -> str:
     return str(yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=88))
 
 
-def policy_hash(text: str) -> str:
+def _policy_hash(text: str) -> str:
     """Return what a content security policy calls an inline style or script by."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode()}"
