@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +57,23 @@ def read_tree(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not YAML ({error}).") from error
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: holds {type(tree).__name__}, not a mapping of sections.")
+    return tree
+
+
+def read_tree_with_base(path: Path, *, leaving_out: Collection[str]) -> dict[str, Any]:
+    """Return a mapping as :func:`read_tree`, the file that its ``base`` names read in.
+
+    Args:
+        path: of a config that has a run's config as its base; the base's is relative to it.
+        leaving_out: keys of the base that are each run's own, such as where it goes.
+
+    Raises:
+        ConfigError: one of the files is not there, or is no YAML mapping.
+    """
+    tree = read_tree(path)
+    if isinstance(tree.get("base"), str):
+        base = read_tree(path.parent / tree["base"])
+        tree["base"] = {key: value for key, value in base.items() if key not in leaving_out}
     return tree
 
 

@@ -15,7 +15,7 @@ from pydantic import Field, model_validator
 
 from msp.compare.ablations import ABLATIONS, AblationSet, Overrides
 from msp.config import PositiveInt, Section
-from msp.config_file import apply_overrides, checked, read_tree
+from msp.config_file import apply_overrides, checked, read_tree_with_base
 from msp.errors import ConfigError, did_you_mean
 
 DEFAULT_BASELINE = "hard_prompt"
@@ -107,11 +107,7 @@ def load_compare_config(path: Path, overrides: Sequence[str] = ()) -> CompareCon
     Raises:
         ConfigError: the file or its base cannot be read, names an unknown key or breaks a rule.
     """
-    tree = read_tree(path)
-    if isinstance(tree.get("base"), str):
-        base = read_tree(path.parent / tree["base"])
-        # A run's file says where that run goes; a cell goes elsewhere.
-        tree["base"] = {key: value for key, value in base.items() if key not in _OWN_KEYS}
+    tree = read_tree_with_base(path, leaving_out=_OWN_KEYS)
     apply_overrides(tree, overrides)
     config = checked(CompareConfig, tree, str(path))
     named = {"base": config.base}

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from msp.config import Fraction, PositiveFloat, PositiveInt, RunConfig, Section
-from msp.config_file import apply_overrides, checked, read_tree
+from msp.config_file import apply_overrides, checked, read_tree_with_base
 from msp.errors import ConfigError, did_you_mean
 from msp.improve.policies import POLICIES
 from msp.methods import find_method
@@ -130,15 +130,6 @@ class ImproveConfig(Section):
         per_unit = self.run_config().generate.num_candidates_per_unit
         return self.candidates_per_round // per_unit
 
-    def defining(self) -> dict[str, Any]:
-        """Return what makes two loops the same: not when they stop, run where, or were reviewed."""
-        run = self.run_config().defining()
-        run["task"].pop("reviewed", None)
-        chosen = self.model_dump(
-            mode="json", include={"candidates_per_round", "policy", "measure", "share_explored"}
-        )
-        return {**chosen, **{f"base.{section}": found for section, found in run.items()}}
-
 
 def load_improve_config(path: Path, overrides: Sequence[str] = ()) -> ImproveConfig:
     """Return the loop's config of a YAML file with ``key=value`` overrides applied.
@@ -146,11 +137,7 @@ def load_improve_config(path: Path, overrides: Sequence[str] = ()) -> ImproveCon
     Raises:
         ConfigError: the file or its base cannot be read, names an unknown key or breaks a rule.
     """
-    tree = read_tree(path)
-    if isinstance(tree.get("base"), str):
-        base = read_tree(path.parent / tree["base"])
-        # A run's file says where that run goes; a round goes elsewhere.
-        tree["base"] = {key: value for key, value in base.items() if key != "output_uri"}
+    tree = read_tree_with_base(path, leaving_out=("output_uri",))
     apply_overrides(tree, overrides)
     config = checked(ImproveConfig, tree, str(path))
     _check_round(config, str(path))
