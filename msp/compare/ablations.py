@@ -29,6 +29,8 @@ AblationSet = Literal[
     "no_over_generation",
     "no_exemplars",
     "no_descriptions",
+    "no_label_texts",
+    "no_unseen_attributes",
     "mixtures",
     "temperature",
     "noise_weights",
@@ -63,6 +65,10 @@ ABLATIONS: dict[AblationSet, dict[str, Overrides]] = {
     },
     "no_exemplars": {"no-exemplars": {"prompts.num_exemplars": 0}},
     "no_descriptions": {"no-descriptions": {"prompts.init": "vocabulary"}},
+    "no_label_texts": {
+        "no-label-texts": {"denoise.label_text_weight": 0.0, "student.label_text_weight": 0.0}
+    },
+    "no_unseen_attributes": {"no-unseen-attributes": {"generate.unseen_attributes": False}},
     "mixtures": {f"mixture-{name}": {"prompts.mixture": name} for name in _MIXTURES},
     "temperature": {
         f"temperature-{value:g}": {"generate.temperature": value} for value in (0.3, 0.9, 1.2, 1.6)
@@ -80,6 +86,8 @@ SENTENCES: dict[AblationSet, str] = {
     "no_over_generation": "as many candidates as are kept, and the same filter",
     "no_exemplars": "no seed example is shown to the frozen LM",
     "no_descriptions": "attribute prompts start from random vocabulary rows, not from descriptions",
+    "no_label_texts": "neither the judge nor the student learns labels' own words",
+    "no_unseen_attributes": "nothing is asked for that no seed example carries",
     "mixtures": "attribute prompts are mixed otherwise",
     "temperature": "the frozen LM writes colder or hotter",
     "noise_weights": "the noise score is made of frequency, distance or disagreement alone, "
