@@ -46,6 +46,7 @@ class Measured:
         publish_seconds: to find duplicates and to publish, few as the units were.
         train: a piece is a round of trainings side by side.
         evaluate: a piece is a measured text.
+        num_arms: that are trained: which ones a run has depends on its task, too.
         num_cpus: of the cluster; trainings of heads take one each.
     """
 
@@ -59,6 +60,7 @@ class Measured:
     publish_seconds: float
     train: Part
     evaluate: Part
+    num_arms: int
     num_cpus: float
 
 
@@ -118,18 +120,17 @@ def forecast(config: RunConfig, measured: Measured, *, num_planned: int) -> Fore
         "tune": measured.tune.seconds(epochs) if measured.tune else 0.0,
         "generate": measured.generate_fixed_seconds + num_units * pace,
         "publish": measured.publish_seconds + counting,
-        "train": measured.train.seconds(num_waves(config, measured.num_cpus)),
+        "train": measured.train.seconds(num_waves(config, measured.num_arms, measured.num_cpus)),
         "evaluate": measured.evaluate.seconds(num_measured),
     }
     tokens = round(num_units * measured.tokens_per_unit)
     return Forecast(num_units, tokens, num_kept, stages, tune_slack_seconds=slack)
 
 
-def num_waves(config: RunConfig, num_cpus: float) -> int:
+def num_waves(config: RunConfig, num_arms: int, num_cpus: float) -> int:
     """Return how many trainings come one after the other, all arms and all seeds."""
-    arms = 2 + config.changes_labels + 2 * bool(config.student.label_text_weight)
     parts = 10 if config.student.curve else 1
-    trainings = (arms * parts + len(config.student.sizes)) * config.student.num_seeds
+    trainings = (num_arms * parts + len(config.student.sizes)) * config.student.num_seeds
     at_once = max(1, int(num_cpus)) if config.student.kind == "head" else 1
     return math.ceil(trainings / at_once)
 

@@ -20,6 +20,7 @@ MEASURED = Measured(
     publish_seconds=1.0,
     train=Part(8.0, 2.0),
     evaluate=Part(10.0, 0.01),
+    num_arms=4,
     num_cpus=2.0,
 )
 
@@ -58,8 +59,8 @@ def test_exactly_n_needs_as_many_units_as_keep_n() -> None:
 
 
 def test_fine_tuning_takes_one_student_after_the_other() -> None:
-    assert num_waves(config(student={"kind": "finetune"}), 64.0) == 12
-    assert num_waves(config(), 64.0) == 1
+    assert num_waves(config(student={"kind": "finetune"}), 4, 64.0) == 12
+    assert num_waves(config(), 4, 64.0) == 1
 
 
 def test_a_cluster_is_paid_for_by_what_each_stage_asks_for() -> None:

@@ -148,13 +148,15 @@ def _measure(config: RunConfig, part: Run) -> Forecast:
         publish_seconds=publish_seconds,
         train=Part(0.0, 0.0),
         evaluate=Part(0.0, 0.0),
+        num_arms=0,
         num_cpus=num_cpus,
     )
     num_kept = forecast(config, measured, num_planned=num_planned).num_kept
     train, student = _measure_train(config, part, kept, num_kept, num_cpus)
     per_text = written.judge_seconds / config.generate.num_candidates_per_unit
     evaluate = _measure_evaluate(part, {"tune": tuned, "student": student}, per_text, len(kept))
-    whole = replace(measured, train=train, evaluate=evaluate)
+    num_arms = _num_arms(student)
+    whole = replace(measured, train=train, evaluate=evaluate, num_arms=num_arms)
     return forecast(config, whole, num_planned=num_planned)
 
 
@@ -262,12 +264,16 @@ def _measure_train(
     scores = train_students(part.config, part.task, part.store, made, before_relabel=before)
     wall = time.monotonic() - started
     each = read_json(part.store, layout.progress_key("train"))["seconds_per_training"]
-    waves = num_waves(part.config, num_cpus)
+    waves = num_waves(part.config, _num_arms(scores), num_cpus)
     if config.student.kind == "head":
         return Part(wall - waves * each, each), scores
     training = max(0.0, wall - _FINETUNE_START_SECONDS) / waves
     scale = config.student.num_steps / part.config.student.num_steps
     return Part(min(wall, _FINETUNE_START_SECONDS), training * scale), scores
+
+
+def _num_arms(scores: dict[str, Any]) -> int:
+    return sum(arm in scores for arm in layout.ARMS)
 
 
 def _repeated(kept: list[Example]) -> Iterator[Example]:
