@@ -18,7 +18,7 @@ from msp.compare.grid import Arm, Grid
 from msp.compare.plots import forests
 from msp.compare.results import CellResult
 from msp.compare.statistics import MAX_EXACT_PAIRS, NUM_SAMPLED
-from msp.compare.table import Column, Table, make_plain_table, make_tables
+from msp.compare.table import Column, Table, make_other_tables, make_tables
 from msp.compare.texts import FIGURES, growth, text_rows
 from msp.report.build import inlined, rendered, template_environment
 from msp.report.wording import count, redact
@@ -121,7 +121,7 @@ def _view(grid: Grid, results: Sequence[CellResult], tables: Sequence[Table]) ->
         "reference": grid.config.reference,
         "ablated": grid.config.ablated,
         "has_label_texts": any(column.label_texts for column in table.columns),
-        "plain": make_plain_table(grid, results),
+        "others": make_other_tables(grid, results),
         "further": tables[1:],
         "figures": FIGURES,
         "texts": text_rows(grid, results),

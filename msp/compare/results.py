@@ -33,6 +33,7 @@ class CellResult:
         seed_only: metric -> over the student's trainings.
         label_texts: likewise, of seed examples and the labels' own words; empty where not trained.
         synthetic: likewise, of seed and synthetic examples without these words.
+        before_relabel: likewise, with the labels that were asked for, where a run relabels.
         augmented: likewise; or, of a method that generates nothing, of the LM that answers itself.
         notes: what its run says of its data: a test set that overlaps the seeds, say.
         num_test: test examples.
@@ -51,6 +52,7 @@ class CellResult:
     seed_only: Mapping[str, Score] = field(default_factory=dict)
     label_texts: Mapping[str, Score] = field(default_factory=dict)
     synthetic: Mapping[str, Score] = field(default_factory=dict)
+    before_relabel: Mapping[str, Score] = field(default_factory=dict)
     augmented: Mapping[str, Score] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     num_test: int | None = None
@@ -100,7 +102,7 @@ def result_of(cell: Cell, figures: Mapping[str, Any]) -> CellResult:
             for name, found in student[arm].items()
             if isinstance(found, Mapping) and "mean" in found
         }
-        for arm in ("seed_only", "label_texts", "synthetic", rival(student))
+        for arm in ("seed_only", "label_texts", "synthetic", "before_relabel", rival(student))
         if arm in student
     }
     return CellResult(
@@ -113,6 +115,7 @@ def result_of(cell: Cell, figures: Mapping[str, Any]) -> CellResult:
         seed_only=students["seed_only"],
         label_texts=students.get("label_texts", {}),
         synthetic=students.get("synthetic", {}),
+        before_relabel=students.get("before_relabel", {}),
         augmented=students[rival(student)],
         notes=tuple(str(note) for note in task.get("notes") or ()),
         num_test=task.get("num_test"),

@@ -116,16 +116,52 @@ class Table:
         return self.overall or next((column for column in self.columns if column.win), None)
 
 
+@dataclass(frozen=True, slots=True)
+class OtherStudents:
+    """A table of students that learned from the same texts in another way.
+
+    Args:
+        title: what they are.
+        note: what they learned.
+        table: their first metric.
+        arms: names of the arms that have such a student.
+    """
+
+    title: str
+    note: str
+    table: Table
+    arms: tuple[str, ...]
+
+
 def make_tables(grid: Grid, results: Sequence[CellResult]) -> list[Table]:
     """Return a table for the metric that tasks are judged by, and one for each further one."""
     depth = max((1, *(len(result.headline) for result in results)))
     return [_Scores(grid, results, position).table() for position in range(depth)]
 
 
-def make_plain_table(grid: Grid, results: Sequence[CellResult]) -> Table | None:
-    """Return the first table of students that learned no labels' words, where they are others."""
+def make_other_tables(grid: Grid, results: Sequence[CellResult]) -> list[OtherStudents]:
+    """Return the first table of every further kind of student that runs trained."""
     plain = [replace(r, augmented=r.synthetic, label_texts={}) for r in results if r.synthetic]
-    return _Scores(grid, plain, 0).table() if plain else None
+    asked = [replace(r, augmented=r.before_relabel) for r in results if r.before_relabel]
+    found = (
+        (
+            "Without the labels' own words",
+            "The same synthetic examples and seed examples alone, which is how methods are "
+            "compared in the literature.",
+            plain,
+        ),
+        (
+            "Before relabelling",
+            "The same texts with the labels that they were asked for; above, with those that "
+            "the frozen LM gave them afterwards.",
+            asked,
+        ),
+    )
+    return [
+        OtherStudents(title, note, _Scores(grid, own, 0).table(), tuple({r.arm: 0 for r in own}))
+        for title, note, own in found
+        if own
+    ]
 
 
 class _Scores:

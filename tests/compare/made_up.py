@@ -47,6 +47,7 @@ def figures(
     spread: float = 0.6,
     notes: tuple[str, ...] = (),
     label_texts: bool = False,
+    relabels: bool = False,
 ) -> dict[str, Any]:
     """Return a metrics.json with three trainings of each student."""
 
@@ -60,6 +61,8 @@ def figures(
     student["augmented"] = {**student["augmented"], "num_synthetic": 600}
     if label_texts:
         student |= {"label_texts": arm(before + 2.0), "synthetic": arm(after - 1.0)}
+    if relabels:
+        student["before_relabel"] = arm(after - 3.0)
     return {
         "task": {"notes": list(notes), "num_test": 962},
         "student": {**student, "sizes": sizes},

@@ -162,6 +162,20 @@ def test_what_labels_words_give_stands_beside_the_methods_and_they_without_it() 
         assert "abel texts" not in built(grid, old, make_tables(grid, old)).decode()
 
 
+def test_before_relabelling_has_a_table_of_the_arms_that_relabel() -> None:
+    grid = make_grid(config_of())
+    first = grid.arms[0].name
+    scored = [result_of(c, figures(50.0, 56.0, relabels=c.arm == first)) for c in grid.cells]
+    markdown = build_markdown(grid, scored, make_tables(grid, scored)).decode()
+    before = markdown.partition("Before relabelling:\n\n")[2].partition("Gains")[0]
+    rows = [line for line in before.splitlines() if line]
+    assert rows == before.strip().splitlines(), "a blank line would end the table"
+    assert [row.split("|")[1].strip() for row in rows[2:]] == ["seed only", first]
+    assert "53.0" in rows[-1]
+    page = build_page(grid, scored, make_tables(grid, scored)).decode()
+    assert "Before relabelling" in page and "labels that they were asked for" in page
+
+
 def test_without_figures_of_texts_there_is_no_word_of_them() -> None:
     grid = make_grid(config_of())
     assert not text_rows(grid, [unfinished(cell) for cell in grid.cells])
