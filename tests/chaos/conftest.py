@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from outcomes import OUTCOMES, Record, markdown
-from play import CONFIG, PROMPTMIX, play
+from play import CONFIG, GROWN, PROMPTMIX, play
 from schedule import Schedule
 from servers import S3Server, moto_server
 from stage import PLANTED, Stage
@@ -27,7 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--chaos-seed", type=int, action="append", help="play this schedule; repeatable"
     )
     group.addoption(
-        "--chaos-method", choices=("msp", "promptmix"), default="msp", help="of the runs"
+        "--chaos-method",
+        choices=("msp", "promptmix", "data_creation"),
+        default="msp",
+        help="of the runs",
     )
     group.addoption("--chaos-table", metavar="FILE", help="write the table as Markdown, too")
 
@@ -79,10 +83,31 @@ def stage(moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="module")
-def template(request: pytest.FixtureRequest, plants_path: Path) -> str:
-    """The config of the runs that are hit; both methods make as many shards."""
-    method = request.config.getoption("--chaos-method")
-    return CONFIG if method == "msp" else PROMPTMIX.replace("DATA", str(plants_path))
+def template(request: pytest.FixtureRequest, plants_path: Path, questions_path: Path) -> str:
+    """The config of the runs that are hit; all methods make as many shards."""
+    return {
+        "msp": CONFIG,
+        "promptmix": PROMPTMIX.replace("DATA", str(plants_path)),
+        "data_creation": GROWN.replace("DATA", str(questions_path)),
+    }[request.config.getoption("--chaos-method")]
+
+
+@pytest.fixture(scope="module")
+def questions_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a few yes/no questions, as they are published."""
+    folder = tmp_path_factory.mktemp("questions")
+    for split in ("train", "dev", "test"):
+        rows = [
+            {
+                "question": f"Is {split} {n} of a kind, as was said {n * 7} times?",
+                "context": None,
+                "options": ["True", "False"],
+                "label": n % 2 == 0,
+            }
+            for n in range(6)
+        ]
+        (folder / f"{split}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return folder
 
 
 @pytest.fixture(scope="module")

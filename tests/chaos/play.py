@@ -32,6 +32,15 @@ cluster: {{min_generators: 1, max_generators: 2, s3_timeout_seconds: {timeout}{e
 PROMPTMIX = CONFIG.replace('path: "sample:front_desk"', "path: DATA, predict: label").replace(
     "novel_units_per_seed_example: 0", "method: promptmix, promptmix: {{texts_per_class: 150}}"
 )
+# Five rounds, each planned from what the one before accepted: 180 units again, whose number no
+# accepted example changes.
+GROWN = CONFIG.replace(
+    'name: jsonl, path: "sample:front_desk"', "name: strategyqa, path: DATA"
+).replace(
+    "novel_units_per_seed_example: 0",
+    "method: data_creation, num_synthetic: 10000, max_rounds: 5, num_candidates_per_unit: 2, "
+    "max_new_tokens: 200, data_creation: {{strategy: random, num_chains: 36}}",
+)
 _LOOK_SECONDS = 0.05
 _MAX_STARTS = 12
 _MAX_SECONDS = 1200.0

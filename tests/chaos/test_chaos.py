@@ -2,8 +2,8 @@
 
 ``pytest tests/chaos`` plays seeds 0 to 4, ``pytest tests/chaos -m slow`` plays 5
 to 104, ``pytest tests/chaos --chaos-seed 17`` replays one; ``--chaos-method
-promptmix`` hits runs of that method; ``--chaos-table FILE`` writes the table that is
-printed at the end.
+promptmix`` or ``data_creation`` hits runs of that method; ``--chaos-table FILE``
+writes the table that is printed at the end.
 """
 
 from __future__ import annotations
