@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ _POLL_SECONDS = 0.2
 _LEFT_SECONDS = 30.0
 _MAX_ERROR = 600
 _OURS = "msp: "
+# What Ray writes of its own processes, in colour: (raylet) and the like.
+_RAYS = re.compile(r"(\x1b\[\d+m)?\(\w")
 _PR_SET_PDEATHSIG = 1
 # Loaded here, since between fork and exec nothing may be.
 _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
@@ -140,7 +144,8 @@ def _last_error(log: Path, status: int) -> str:
     lines = log.read_text("utf-8", "replace").rstrip().splitlines()
     starts = [number for number, line in enumerate(lines) if line.startswith(_OURS)]
     last = lines[starts[-1] :] if starts else lines[-1:]
-    said = " ".join(line.strip() for line in last).removeprefix(_OURS)
+    own = takewhile(lambda line: not starts or not _RAYS.match(line), last)
+    said = " ".join(line.strip() for line in own).removeprefix(_OURS)
     ended = f"ended by signal {-status}" if status < 0 else f"exit status {status}"
     shown = said if len(said) <= _MAX_ERROR else f"{said[:_MAX_ERROR]}..."
     return f"{shown} ({ended})".strip()

@@ -27,6 +27,12 @@ def test_a_cell_that_fails_gives_its_last_message_and_leaves_its_log(tmp_path: P
     [
         ("note: x\nmsp: cell.yaml:\n  seed is 'a'\n", 2, "cell.yaml: seed is 'a' (exit status 2)"),
         ("msp: first\nmsp: last\n", 1, "last (exit status 1)"),
+        (
+            "msp: ended\n  here\n\x1b[33m(raylet)\x1b[0m Task failed\n",
+            1,
+            "ended here (exit status 1)",
+        ),
+        ("msp: ended\n(pid=3) bye\n", 1, "ended (exit status 1)"),
         ("Traceback\nKeyError: 'x'\n\n", 1, "KeyError: 'x' (exit status 1)"),
         ("tune: 0/12 epochs\n", -9, "tune: 0/12 epochs (ended by signal 9)"),
         ("", -9, "(ended by signal 9)"),
