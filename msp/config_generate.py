@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from msp.config_methods import MethodSettings, check_method
-from msp.config_sections import NonNegativeInt, PositiveFloat, PositiveInt, Section
+from msp.config_sections import (
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Section,
+)
 
 
 class PromptMixConfig(Section):
@@ -166,6 +172,11 @@ class GenerateConfig(Section, MethodSettings):
     top_k: NonNegativeInt = Field(0, description="0 keeps the whole vocabulary")
     top_p: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
     repetition_penalty: PositiveFloat = 1.0
+    value_bonus: NonNegativeFloat = Field(
+        3.0,
+        description="nats added to the next token of an asked slot value until the value stands, "
+        "and taken from what would end the text before; 0: none",
+    )
     max_new_tokens: PositiveInt = 64
     batch_size: PositiveInt | Literal["auto"] = Field(
         "auto",

@@ -23,6 +23,7 @@ class Request:
         soft: [S, H], the unit's mixed soft prompt without padding; None for text alone.
         num_candidates: how many texts are wanted.
         random_seed: candidate k draws from random stream ``random_seed + k``.
+        values: slot values that each text must mention; see ``generate.value_bonus``.
         steering: (adapter, weight) of each adapter whose logits are added to the LM's; only the
             steered engine looks at it.
     """
@@ -32,6 +33,7 @@ class Request:
     soft: Tensor | None
     num_candidates: int
     random_seed: int
+    values: tuple[str, ...] = ()
     steering: tuple[tuple[int, float], ...] = ()
 
 

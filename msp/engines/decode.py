@@ -10,6 +10,7 @@ from torch import Tensor
 
 from msp.config import GenerateConfig
 from msp.engines.sampling import choose_tokens, uniforms
+from msp.engines.value_bias import ValueBias
 
 MAX_FINISHED_SHARE = 0.25
 """Finished rows stay up to this share: taking them out copies the cache of the rest."""
@@ -55,7 +56,14 @@ class Decoded:
     logprobs: list[float]
 
 
-def decode(rows: Rows, streams: Tensor, *, stop: Tensor, sampling: GenerateConfig) -> Decoded:
+def decode(
+    rows: Rows,
+    streams: Tensor,
+    *,
+    stop: Tensor,
+    sampling: GenerateConfig,
+    bias: ValueBias | None = None,
+) -> Decoded:
     """Generate until every row has met a stop token or has ``max_new_tokens``.
 
     Args:
@@ -63,6 +71,7 @@ def decode(rows: Rows, streams: Tensor, *, stop: Tensor, sampling: GenerateConfi
         streams: [N] int64, each row's random stream.
         stop: [V] bool, the tokens that end a row.
         sampling: how tokens are chosen, and how many at most.
+        bias: of the N rows, where values are asked for.
     """
     num_rows, device = streams.numel(), streams.device
     tokens = torch.full((num_rows, sampling.max_new_tokens), -1, device=device)
@@ -74,16 +83,22 @@ def decode(rows: Rows, streams: Tensor, *, stop: Tensor, sampling: GenerateConfi
         # Rows that are done hold -1; what they would generate is not looked at.
         generated = tokens[active, :step].clamp(min=0)
         draws = uniforms(streams[active], step)
-        chosen, logprob = choose_tokens(logits, generated=generated, draws=draws, sampling=sampling)
+        chosen, logprob = choose_tokens(
+            logits, generated=generated, draws=draws, sampling=sampling, bias=bias
+        )
         tokens[active, step] = torch.where(going, chosen, -1)
         logprobs[active] += torch.where(going, logprob, 0.0)
         going &= ~stop[chosen]
+        if bias is not None:
+            bias.advance(chosen)
         num_going = int(going.sum())
         if num_going == 0 or step + 1 == sampling.max_new_tokens:
             break
         if num_going < (1 - MAX_FINISHED_SHARE) * going.numel():
             kept = going.nonzero()[:, 0]
             rows.keep(kept)
+            if bias is not None:
+                bias.keep(kept)
             active, chosen, going = active[kept], chosen[kept], going[kept]
         logits = rows.step(chosen)
     lengths = (tokens >= 0).sum(dim=1).tolist()

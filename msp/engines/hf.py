@@ -19,6 +19,7 @@ from msp.engines.hf_causal import CausalPrefill
 from msp.engines.hf_seq2seq import Seq2SeqPrefill
 from msp.engines.hf_text import check_number, first_token, stop_tokens, texts_of
 from msp.engines.sampling import stream_ids
+from msp.engines.value_bias import ValueBias, value_tokens
 from msp.errors import GenerationError
 from msp.records import Generated
 
@@ -159,11 +160,11 @@ class HFEngine:
         counts = torch.tensor([request.num_candidates for request in requests])
         units = torch.arange(len(requests)).repeat_interleave(counts)
         streams = torch.cat([stream_ids(r.random_seed, r.num_candidates) for r in requests])
+        values = self._values(requests, sampling)
         texts: list[list[Generated]] = [[] for _ in requests]
         for chunk in torch.split(torch.arange(len(units)), self._max_rows):
-            decoded = self._decode(
-                prefill, units[chunk].to(device), streams[chunk].to(device), sampling
-            )
+            own = units[chunk].to(device)
+            decoded = self._decode(prefill, own, streams[chunk].to(device), sampling, values)
             generated = texts_of(self._lm, decoded)
             for unit, text in zip(units[chunk].tolist(), generated, strict=True):
                 check_number(self._lm, requests[unit], text)
@@ -180,12 +181,29 @@ class HFEngine:
         return counts
 
     def _decode(
-        self, prefill: Prefill, units: Tensor, streams: Tensor, sampling: GenerateConfig
+        self,
+        prefill: Prefill,
+        units: Tensor,
+        streams: Tensor,
+        sampling: GenerateConfig,
+        values: Sequence[Sequence[Sequence[int]]],
     ) -> Decoded:
         rows = prefill.rows(units, room=sampling.max_new_tokens)
         if self._stop is None:
             self._stop = stop_tokens(self._lm, rows.logits.shape[1]).to(units.device)
-        return decode(rows, streams, stop=self._stop, sampling=sampling)
+        bias = None
+        if any(values):
+            ends = self._stop.nonzero()[:, 0]
+            bias = ValueBias(values, units, ends=ends, bonus=sampling.value_bonus)
+        return decode(rows, streams, stop=self._stop, sampling=sampling, bias=bias)
+
+    def _values(
+        self, requests: Sequence[Request], sampling: GenerateConfig
+    ) -> list[list[list[int]]]:
+        """Return the tokens of each request's values; none at all where they get no bonus."""
+        if not sampling.value_bonus:
+            return [[] for _ in requests]
+        return [value_tokens(self._lm.files, request.values) for request in requests]
 
     def _prompt(self, request: Request, token_ids: list[int]) -> Tensor:
         """Return [L, H], the soft prompt and the embedded text; at least one position."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from msp.config import GenerateConfig
+from msp.engines.value_bias import ValueBias
 
 GREEDY_TEMPERATURE = 1e-3
 """At or below this temperature the likeliest token is taken: dividing by less overflows."""
@@ -44,27 +45,35 @@ def uniforms(streams: Tensor, step: int) -> Tensor:
 
 
 def choose_tokens(
-    logits: Tensor, *, generated: Tensor, draws: Tensor, sampling: GenerateConfig
+    logits: Tensor,
+    *,
+    generated: Tensor,
+    draws: Tensor,
+    sampling: GenerateConfig,
+    bias: ValueBias | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return each row's next token and its log-probability under the LM.
 
     Repetition penalty (of generated tokens, not of the context, whose slot
-    values must be repeated), then temperature, top-k and top-p in that order,
-    as transformers applies them; then the inverse of the cumulative
-    distribution, the likeliest token first.
+    values must be repeated), the bonus of asked values, then temperature,
+    top-k and top-p in that order, as transformers applies them; then the
+    inverse of the cumulative distribution, the likeliest token first.
 
     Args:
         logits: [N, V], any float type.
         generated: [N, T], the tokens that each row has generated so far.
         draws: [N] in [0, 1), from :func:`uniforms`.
         sampling: temperature, top_k, top_p and repetition_penalty are read.
+        bias: what makes asked values likelier; none where nothing does.
 
     Returns:
         tokens [N] int64; log-probabilities [N] float32, without temperature,
-        penalty and cuts.
+        penalty, bonus and cuts.
     """
     logits = logits.float()
     scores = _penalise(logits, generated, sampling.repetition_penalty)
+    if bias is not None:
+        scores = bias.raise_scores(scores)
     if sampling.temperature <= GREEDY_TEMPERATURE:
         tokens = scores.argmax(dim=-1)
     else:

@@ -13,6 +13,7 @@ from msp.config import GenerateConfig, RunConfig
 from msp.engines.base import Request
 from msp.engines.decode import Decoded
 from msp.engines.hf_text import ending_tokens, first_token, texts_of
+from msp.engines.value_bias import value_tokens
 from msp.engines.vllm_loop import EngineLoop, Job
 from msp.engines.vllm_settings import check_vllm, dtype_of, engine_arguments, is_greedy, on_cpu
 from msp.errors import GenerationError
@@ -142,7 +143,17 @@ class VLLMEngine:
             flat_logprobs=True,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
+            extra_args=self._values(request, sampling),
         )
+
+    def _values(self, request: Request, sampling: GenerateConfig) -> dict[str, Any] | None:
+        if not (sampling.value_bonus and request.values):
+            return None
+        from msp.engines.vllm_values import BONUS, VALUES
+
+        with self._lock:
+            tokens = value_tokens(self._files, request.values)
+        return {VALUES: tokens, BONUS: sampling.value_bonus}
 
     def _texts(self, request: Request, completions: Sequence[CompletionOutput]) -> list[Generated]:
         decoded = Decoded(

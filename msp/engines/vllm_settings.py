@@ -83,6 +83,9 @@ def engine_arguments(files: LMFiles, config: RunConfig) -> dict[str, Any]:
         "skip_tokenizer_init": True,
         "disable_log_stats": False,  # they hold what the prefix cache found
         "seed": config.seed,
+        "logits_processors": ["msp.engines.vllm_values:ValueBonus"]
+        if generate.value_bonus
+        else None,
         **_device_arguments(config),
     }
 

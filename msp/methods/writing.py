@@ -88,6 +88,7 @@ class UnitWriter:
                 soft=soft,
                 num_candidates=unit.num_candidates,
                 random_seed=unit.random_seed,
+                values=tuple(v for found in unit.constraint.values.values() for v in found),
                 steering=self._steer(unit.constraint),
             )
             for unit, context, soft in zip(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -43,7 +44,7 @@ def run_config(model: ModelConfig = MODEL) -> RunConfig:
             "output_uri": "unused",
             "task": {"name": "jsonl", "path": "sample:front_desk"},
             "model": model.model_dump(),
-            "generate": {"engine": "vllm"},
+            "generate": {"engine": "vllm", "value_bonus": 3.0},
         }
     )
 
@@ -88,6 +89,16 @@ def test_greedy_texts_are_those_of_engine_hf(builtin, vllm):
         assert [(g.text, g.num_tokens) for g in ours] == [(g.text, g.num_tokens) for g in theirs]
         assert [g.logprob for g in ours] == pytest.approx([g.logprob for g in theirs], abs=1e-2)
     assert len({unit[0].text for unit in found}) > 1
+
+
+def test_asked_values_get_the_bonus_that_engine_hf_gives_them(builtin, vllm):
+    asked = replace(request(builtin, 1), values=("Saint Olga's day", "room 4417"))
+    sampling = GREEDY.model_copy(update={"value_bonus": 8.0})
+    expected, other = HFEngine(builtin).generate([asked, request(builtin, 0)], sampling)
+    found = vllm.generate([asked, request(builtin, 0)], sampling)
+    assert [g.text for g in found[0]] == [g.text for g in expected]
+    assert [g.text for g in found[1]] == [g.text for g in other]
+    assert all(value in found[0][0].text for value in asked.values)
 
 
 def test_sampled_words_are_as_frequent_as_those_of_engine_hf(builtin, vllm):
