@@ -156,6 +156,11 @@ class DenoiseConfig(Section):
         description="keep a text of a new combination only where classifiers of the seed examples "
         "are as sure of its labels as of this share of real texts of held-out ones; none: no rule",
     )
+    span_agreement: Fraction = Field(
+        0.8,
+        description="where words are labelled: drop where taggers of the seed examples, shown the "
+        "text, agree less on where labels stand (F1 of spans); 0: no rule",
+    )
     relabel: Literal["auto", "none", "replace", "drop_disagreeing", "keep"] = Field(
         "auto",
         description="ask the frozen LM for each candidate's class again, and: replace the one that "

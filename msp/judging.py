@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from msp.config import RunConfig
+from msp.denoise.agreement import NovelRule, SpanRule
 from msp.denoise.contamination import EvaluationTexts, read_evaluation_texts
 from msp.denoise.near import NearTexts
 from msp.denoise.questions import QuestionScorer
@@ -14,7 +15,6 @@ from msp.denoise.relabel import Relabeller, Relabelling, check_relabel
 from msp.denoise.scorer import (
     UNANSWERED,
     UNPLACED_VALUE,
-    NovelRule,
     TargetOf,
     UnitScorer,
     labels_as_target,
@@ -60,7 +60,22 @@ def make_scorer(
         relabelling=_relabelling(config, task, encoder),
         untargeted=UNANSWERED if task.kind in WRITTEN else UNPLACED_VALUE,
         novel_rule=_novel_rule(config, task, encoder),
+        span_rule=_span_rule(config, task, encoder) if labels_words else None,
     )
+
+
+def _span_rule(
+    config: RunConfig, task: TaskData, encoder: SentenceEncoder | None
+) -> SpanRule | None:
+    if not config.denoise.span_agreement:
+        return None
+    from msp.models.encoder import load_encoder
+    from msp.students.seed_tagger import SeedTagger
+
+    denoise = config.denoise
+    encoder = encoder or load_encoder(denoise.encoder, dtype=denoise.precision)
+    spotter = SeedTagger(task, encoder, seed=config.seed)
+    return SpanRule(spotter, denoise.span_agreement)
 
 
 def _novel_rule(

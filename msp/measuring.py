@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from msp.config import ModelConfig, RunConfig
+from msp.denoise.agreement import NOT_AGREED
 from msp.denoise.contamination import EvaluationTexts
 from msp.denoise.final import stream_final
-from msp.denoise.scorer import NOT_AGREED
 from msp.judging import evaluation_texts, make_relabeller
 from msp.metrics.correctness import attribute_f1, decisions, presence_matrix
 from msp.metrics.mauve import FEW_TEXTS, mauve

@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 
 from msp.config import DenoiseConfig
+from msp.denoise.agreement import SPANS_NOT_AGREED
 from msp.denoise.keep import OFF_TOPIC, OVER_QUOTA
 from msp.errors import DropRateError
 
@@ -19,7 +20,9 @@ _ADVICE = {
     "duplicate_in_unit": "raise generate.temperature or lower generate.num_candidates_per_unit",
     "unplaced_value": "lower generate.temperature or name a larger model.name",
     "unanswered": "tune longer (tune.num_epochs) or name a larger model.name",
-    "missing_value": "set denoise.require_values to false or name a larger model.name",
+    "missing_value": "raise generate.value_bonus, set denoise.require_values to false or name a "
+    "larger model.name",
+    SPANS_NOT_AGREED: "lower denoise.span_agreement or name a larger model.name",
     OFF_TOPIC: "lower generate.temperature",
 }
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from msp.config import DenoiseConfig
+from msp.denoise.agreement import NOT_AGREED, SPANS_NOT_AGREED, NovelRule, SpanRule
 from msp.denoise.contamination import EvaluationTexts
 from msp.denoise.keep import keep_reasons
 from msp.denoise.noise import (
@@ -57,8 +58,6 @@ UNANSWERED = "unanswered"
 UNASKED_VALUE = "unasked_value"
 # The frozen LM itself hardly believes what it wrote: word salad, most of the time.
 UNLIKELY = "unlikely"
-# The labels are new together, and classifiers of the seed examples hardly find them.
-NOT_AGREED = "not_agreed"
 
 TargetOf = Callable[[Constraint, str], str | None]
 
@@ -71,28 +70,6 @@ def labels_as_target(constraint: Constraint, text: str) -> str:
 def surprise(made: Generated) -> float:
     """Return how unlikely a text was to the LM that wrote it, in nats a token."""
     return -made.logprob / made.num_tokens if made.num_tokens else 0.0
-
-
-class Ensemble(Protocol):
-    """What says how sure classifiers of the seed examples are that texts carry what was asked."""
-
-    def support(self, vectors: FloatArray, asked: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-        """Return [N] figures for texts' vectors [N, D] and what they were asked for [N, A]."""
-        ...
-
-
-class NovelRule(NamedTuple):
-    """When a text of a combination that no seed example has may stay.
-
-    Args:
-        ensemble: of classifiers of the seed examples.
-        labels: A of them, in the order that they were learned in.
-        threshold: support that a text needs.
-    """
-
-    ensemble: Ensemble
-    labels: tuple[str, ...]
-    threshold: float
 
 
 class _Score(NamedTuple):
@@ -131,6 +108,7 @@ class UnitScorer:
         relabelling: gives what could be kept a class of the frozen LM's choice.
         untargeted: why a text goes that cannot be labelled.
         novel_rule: judges texts of new combinations.
+        span_rule: judges where labels stand, where words are what is labelled.
     """
 
     def __init__(
@@ -148,6 +126,7 @@ class UnitScorer:
         relabelling: Relabelling | None = None,
         untargeted: str = UNPLACED_VALUE,
         novel_rule: NovelRule | None = None,
+        span_rule: SpanRule | None = None,
     ) -> None:
         assert labeller is not None or not config.disagreement_weight
         assert encoder is not None or not config.needs_encoder
@@ -160,6 +139,7 @@ class UnitScorer:
         self._relabelling = relabelling
         self._untargeted = untargeted
         self._novel_rule = novel_rule
+        self._span_rule = span_rule
         self._combinations = {frozenset(seed.attributes) for seed in seeds}
         self._config = config
         self._encoder = encoder
@@ -203,7 +183,7 @@ class UnitScorer:
         read = self._read(generated, reasons)
         scored = self._scores(units, read)
         given = self._given(scored, read)
-        doubted = self._doubted(units, read)
+        doubted = self._doubted(units, read, targets, scored)
         return [
             self._verdicts(unit, list(zip(made, said, strict=True)), why, judged)
             for unit, made, said, why, judged in zip(
@@ -264,26 +244,34 @@ class UnitScorer:
         of = dict(zip(texts, labels, strict=True))
         return [{k: of[text] for k, text in of_unit.items()} for of_unit in wanted]
 
-    def _doubted(self, units: Sequence[Unit], read: _Read) -> list[set[int]]:
-        """Return, for each unit of a new combination, the candidates that are not agreed on."""
-        doubted: list[set[int]] = [set() for _ in units]
-        if self._novel_rule is None:
-            return doubted
-        ensemble, labels, threshold = self._novel_rule
-        places = [
-            (place, k, read.rows[text])
-            for place, (unit, of_unit) in enumerate(zip(units, read.passing, strict=True))
-            if frozenset(unit.constraint.attributes) not in self._combinations
-            for k, text in of_unit.items()
-        ]
-        if not places:
-            return doubted
-        asked = [np.isin(labels, units[place].constraint.attributes) for place, _, _ in places]
-        vectors = read.vectors[[row for _, _, row in places]]
-        supports = ensemble.support(vectors, np.array(asked))
-        for (place, k, _), support in zip(places, supports.tolist(), strict=True):
-            if support < threshold:
-                doubted[place].add(k)
+    def _doubted(
+        self,
+        units: Sequence[Unit],
+        read: _Read,
+        targets: Sequence[Sequence[str | None]],
+        scored: Sequence[Mapping[int, _Score]],
+    ) -> list[dict[int, str]]:
+        """Return, for each unit, candidate -> why those that learned from seeds do not agree."""
+        doubted: list[dict[int, str]] = [{} for _ in units]
+        if self._span_rule is not None:
+            limit = self._config.max_noise_score
+            wanted = [
+                {k: said[k] or "" for k, score in scores.items() if score.noise <= limit}
+                for said, scores in zip(targets, scored, strict=True)
+            ]
+            for own, misread in zip(doubted, self._span_rule.misread(wanted), strict=True):
+                own |= dict.fromkeys(misread, SPANS_NOT_AGREED)
+        if self._novel_rule is not None:
+            asked = [
+                (place, k, unit.constraint.attributes, read.vectors[read.rows[text]])
+                for place, (unit, of_unit) in enumerate(zip(units, read.passing, strict=True))
+                if frozenset(unit.constraint.attributes) not in self._combinations
+                for k, text in of_unit.items()
+            ]
+            unsure = self._novel_rule.unsure([(names, vector) for *_, names, vector in asked])
+            for (place, k, *_), is_unsure in zip(asked, unsure, strict=True):
+                if is_unsure:
+                    doubted[place][k] = NOT_AGREED
         return doubted
 
     def _vectors(self, texts: Sequence[str]) -> FloatArray:
@@ -333,11 +321,11 @@ class UnitScorer:
         unit: Unit,
         made: Sequence[tuple[Generated, str | None]],
         lexical: Sequence[str | None],
-        judged: tuple[Mapping[int, _Score], dict[int, str], set[int]],
+        judged: tuple[Mapping[int, _Score], dict[int, str], dict[int, str]],
     ) -> list[Candidate]:
         scores, given, doubted = judged
         overlap = attribute_overlap(unit.constraint, self._frequencies)
-        reasons: dict[int, str | None] = dict.fromkeys(doubted, NOT_AGREED)
+        reasons: dict[int, str | None] = dict(doubted)
         reasons |= dict.fromkeys(self._disagreeing(unit, given), DISAGREED)
         left = {k: score.noise for k, score in scores.items() if k not in reasons}
         reasons |= keep_reasons(left, self._config)

@@ -49,6 +49,11 @@ REASONS: dict[str, tuple[str, str]] = {
         "No seed example has these labels together, and classifiers of the seed examples are not "
         "sure enough that the text has them (denoise.novel_agreement).",
     ),
+    "spans_not_agreed": (
+        "Labels elsewhere",
+        "Taggers of the seed examples, shown the text, do not find the labels where the asked "
+        "values stand (denoise.span_agreement).",
+    ),
     "disagreed": (
         "Another class",
         "The frozen LM says that the text is of another class (denoise.relabel).",

@@ -265,10 +265,15 @@ def make_learner(task: TaskData, metrics: Sequence[str]) -> Learner:
     if task.kind not in ("tagging", "parse"):
         labels = tuple(attribute.name for attribute in task.ontology.attributes)
         return Classifier(labels, task.kind == "single_label", paper)
+    return make_tagger(task, metrics)
+
+
+def make_tagger(task: TaskData, metrics: Sequence[str] = ("standard",)) -> Tagger:
+    """Return the student for a task that tags or parses; see :func:`make_learner`."""
     real = [read_brackets(example.target or "") for example in task.labelled]
     scheme = make_scheme(real, has_root=task.kind == "parse")
     labels = task.tags or tuple(attribute.name for attribute in task.ontology.attributes)
-    return Tagger(scheme, labels, task.kind, paper)
+    return Tagger(scheme, labels, task.kind, "paper_compatible" in metrics)
 
 
 def _matrix(features: Features) -> Floats:

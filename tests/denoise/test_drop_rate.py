@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msp.config import DenoiseConfig
+from msp.denoise.agreement import SPANS_NOT_AGREED
 from msp.denoise.drop_rate import _ADVICE, DropRateWatch
 from msp.denoise.keep import OFF_TOPIC
 from msp.denoise.rules import RULES
@@ -30,7 +31,9 @@ def test_the_message_counts_names_the_commonest_reason_and_the_settings() -> Non
 
 
 def test_every_reason_has_its_own_advice() -> None:
-    assert set(_ADVICE) == {*RULES, OFF_TOPIC, UNPLACED_VALUE, UNANSWERED}
+    assert set(_ADVICE) == {
+        *RULES, OFF_TOPIC, UNPLACED_VALUE, UNANSWERED, SPANS_NOT_AGREED,
+    }  # fmt: skip
 
 
 def test_a_window_that_is_not_full_stops_nothing_until_it_is_checked() -> None:

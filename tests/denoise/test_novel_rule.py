@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from msp.config import DenoiseConfig
-from msp.denoise.scorer import NovelRule, UnitScorer
+from msp.denoise.agreement import NovelRule
+from msp.denoise.scorer import UnitScorer
 from msp.records import Constraint, Example, Generated, Unit
 
 SEEDS = (
