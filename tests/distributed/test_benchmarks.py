@@ -66,7 +66,9 @@ def slots(folder: Path) -> dict[str, Any]:
     return {"name": "jsonl", "path": str(folder / "mine.jsonl"), "predict": "slots"}
 
 
-def config_of(task: dict[str, Any], folder: Path, model: Path, **generate: Any) -> RunConfig:
+def config_of(
+    task: dict[str, Any], folder: Path, model: Path, *, span_agreement: float = 0.8, **generate: Any
+) -> RunConfig:
     return RunConfig.model_validate(
         {
             "output_uri": str(folder / "run"),
@@ -80,7 +82,12 @@ def config_of(task: dict[str, Any], folder: Path, model: Path, **generate: Any) 
                 "max_new_tokens": 12,
                 **generate,
             },
-            "denoise": {"encoder": str(model), "max_noise_score": 2.0, "max_drop_rate": 1.0},
+            "denoise": {
+                "encoder": str(model),
+                "max_noise_score": 2.0,
+                "span_agreement": span_agreement,
+                "max_drop_rate": 1.0,
+            },
             "student": {
                 "encoder": str(model),
                 "num_seeds": 1,
@@ -118,7 +125,10 @@ def test_a_benchmark_is_tuned_generated_judged_learned_and_reported(
 
 @pytest.mark.parametrize("make", [crossner, topv2])
 def test_what_is_kept_says_where_its_labels_stand(make, tmp_path: Path, tiny_t5_path) -> None:
-    config = config_of(make(tmp_path), tmp_path, tiny_t5_path, engine="scripted")
+    # No tagger that learned from four texts agrees with words that were drawn.
+    config = config_of(
+        make(tmp_path), tmp_path, tiny_t5_path, span_agreement=0.0, engine="scripted"
+    )
     assert run_stage("run", config)["num_synthetic"] > 0
     for path in (tmp_path / "run/synthetic").glob("*.parquet"):
         for row in pq.read_table(path).to_pylist():
