@@ -107,6 +107,9 @@ class TuneConfig(Section):
         4, description="epochs without a better dev score before stopping"
     )
     select_by: Literal["dev_loss", "dev_bleu"] = "dev_loss"
+    max_dev_examples: PositiveInt = Field(
+        128, description="dev examples that each epoch's loss is taken over; fewer, less time"
+    )
     max_dev_generations: NonNegativeInt = Field(
         32, description="dev examples generated for BLEU each epoch; 0 for none"
     )

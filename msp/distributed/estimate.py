@@ -162,14 +162,19 @@ def _measure(config: RunConfig, part: Run) -> Forecast:
 
 def _measure_tune(config: RunConfig, part: Run) -> tuple[Part | None, dict[str, Any]]:
     """Return the time of tuning, and its figures; a few steps stand for an epoch."""
+    task = part.task
     if learns_a_model(config):
         from msp.distributed.fit import fit_model as learn
     elif tunes_prompts(config):
         from msp.distributed.tune import tune_prompts as learn
+        from msp.prompts.dev_bleu import sample_dev
+
+        dev = sample_dev(task.dev, config.tune.max_dev_examples, seed=config.seed)
+        task = replace(task, dev=tuple(dev))
     else:
         return None, {}
     started = time.monotonic()
-    few, share = _few_examples(part.task, _TUNE_STEPS * config.tune.batch_size)
+    few, share = _few_examples(task, _TUNE_STEPS * config.tune.batch_size)
     with placement.ours_out_of_rays():
         tuned = learn(part.config, few, part.store)
     wall = time.monotonic() - started

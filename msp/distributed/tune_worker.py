@@ -28,7 +28,7 @@ from msp.models.attention import use_fast_attention
 from msp.models.frozen_lm import load_frozen_lm
 from msp.models.recompute import recompute_activations
 from msp.prompts.batches import plan_batches, share
-from msp.prompts.dev_bleu import DevBleu
+from msp.prompts.dev_bleu import DevBleu, sample_dev
 from msp.prompts.encode import EncodedExample, ExampleEncoder
 from msp.prompts.initialisers import initial_prompts
 from msp.prompts.objective import TuningObjective, collate
@@ -64,7 +64,8 @@ class Tuner:
             examples=job.task.seeds,
         )
         self._state = load_state(job.store)
-        self._dev = self._encoder.encode(job.task.dev, epoch=0)
+        dev = sample_dev(job.task.dev, job.config.tune.max_dev_examples, seed=job.config.seed)
+        self._dev = self._encoder.encode(dev, epoch=0)
         examples = (*job.task.labelled, *job.task.dev)
         self._vectors = example_vectors(job.config.prompts, examples)
         self._bleu = DevBleu(self._lm, self._encoder, job.task, job.config, vectors=self._vectors)

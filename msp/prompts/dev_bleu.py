@@ -46,7 +46,7 @@ class DevBleu:
     ) -> None:
         self._lm = lm
         usable = [e for e in task.dev if has_attributes(e) or not config.prompts.has_attributes]
-        usable = _sample(usable, config.tune.max_dev_generations, seed=config.seed)
+        usable = sample_dev(usable, config.tune.max_dev_generations, seed=config.seed)
         targets = lm.files.target_ids([render_target(example.text) for example in usable])
         longest = max(map(len, targets), default=1)
         # Twice the longest reference: more would only add to a text that is wrong anyway.
@@ -105,6 +105,7 @@ class DevBleu:
         return {place: texts[0].text for place, texts in zip(places, generated, strict=True)}
 
 
-def _sample(examples: Sequence[Example], num: int, *, seed: int) -> list[Example]:
+def sample_dev(examples: Sequence[Example], num: int, *, seed: int) -> list[Example]:
+    """Return at most ``num`` of the examples in their order, the same ones for the same seed."""
     drawn = np.random.default_rng([seed % 2**64, 0]).permutation(len(examples))[:num]
     return [examples[place] for place in sorted(drawn.tolist())]

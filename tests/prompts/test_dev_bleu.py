@@ -8,7 +8,7 @@ import pytest
 
 from msp.config import RunConfig
 from msp.models.frozen_lm import FrozenLM
-from msp.prompts.dev_bleu import DevBleu
+from msp.prompts.dev_bleu import DevBleu, sample_dev
 from msp.prompts.encode import ExampleEncoder
 from msp.prompts.initialisers import initial_prompts
 from msp.records import Example
@@ -58,3 +58,11 @@ def test_a_dev_example_that_leaves_no_room_is_not_generated_for(
     long = Example("d2", "x", ("how",), {"time": ("soon " * 90,)}, "front_desk")
     expected = dev_bleu(llama, task).score(soft)
     assert dev_bleu(llama, replace(task, dev=(*task.dev, long))).score(soft) == expected
+
+
+def test_a_sample_of_dev_is_the_same_for_the_same_seed_and_in_order() -> None:
+    examples = [Example(f"e{i}", f"text {i}", ("a",)) for i in range(50)]
+    drawn = sample_dev(examples, 10, seed=3)
+    assert drawn == sample_dev(examples, 10, seed=3) != sample_dev(examples, 10, seed=4)
+    assert len(drawn) == 10 and drawn == sorted(drawn, key=examples.index)
+    assert sample_dev(examples, 60, seed=3) == examples
