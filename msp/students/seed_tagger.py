@@ -3,8 +3,8 @@
 An asked value may stand in a text in another role ("4" of "room 4" as the nights
 that were asked for); the target then teaches the student something wrong. On fold 0
 of NLU++ hotels' slots the student of all 301 texts had an entity F1 of 34.7, that of
-the 102 whose spans such taggers find with F1 0.8 or more 42.5, that of the seed
-examples alone 41.9.
+the 102 whose spans such taggers find with F1 0.8 or more 42.5, and in a run of its
+own with this rule 39.7 (136 texts); that of the seed examples alone 41.9.
 """
 
 from __future__ import annotations
