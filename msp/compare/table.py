@@ -158,7 +158,9 @@ def make_other_tables(grid: Grid, results: Sequence[CellResult]) -> list[OtherSt
         ),
     )
     return [
-        OtherStudents(title, note, _Scores(grid, own, 0).table(), tuple({r.arm: 0 for r in own}))
+        OtherStudents(
+            title, note, _Scores(grid, own, 0).table(), tuple(dict.fromkeys(r.arm for r in own))
+        )
         for title, note, own in found
         if own
     ]

@@ -203,7 +203,7 @@ class HFEngine:
         """Return the tokens of each request's values; none at all where they get no bonus."""
         if not sampling.value_bonus:
             return [[] for _ in requests]
-        return [value_tokens(self._lm.files, request.values) for request in requests]
+        return [value_tokens(self._lm.tokenizer, request.values) for request in requests]
 
     def _prompt(self, request: Request, token_ids: list[int]) -> Tensor:
         """Return [L, H], the soft prompt and the embedded text; at least one position."""

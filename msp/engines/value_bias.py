@@ -10,29 +10,20 @@ still decides where, how and among what.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from msp.models.lm_files import ids_inside_line
 
-class Encodes(Protocol):
-    """What turns texts into tokens: :class:`msp.models.lm_files.LMFiles`."""
-
-    def text_ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the tokens of each text."""
-        ...
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
-def value_tokens(files: Encodes, values: Sequence[str]) -> list[list[int]]:
-    """Return each value's tokens as they stand inside a line, after a word; blanks have none."""
-    values = [value for value in values if value.strip()]
-    before = "a"
-    head, *lines = files.text_ids([before, *(f"{before} {value}" for value in values)])
-    return [
-        line[len(head) :] if line[: len(head)] == head else alone
-        for line, alone in zip(lines, files.text_ids(list(values)), strict=True)
-    ]
+def value_tokens(tokenizer: PreTrainedTokenizerBase, values: Sequence[str]) -> list[list[int]]:
+    """Return each value's tokens as they stand inside a line; blank values have none."""
+    return ids_inside_line(tokenizer, [value for value in values if value.strip()])
 
 
 class ValueBias:

@@ -152,7 +152,7 @@ class VLLMEngine:
         from msp.engines.vllm_values import BONUS, VALUES
 
         with self._lock:
-            tokens = value_tokens(self._files, request.values)
+            tokens = value_tokens(self._files.tokenizer, request.values)
         return {VALUES: tokens, BONUS: sampling.value_bonus}
 
     def _texts(self, request: Request, completions: Sequence[CompletionOutput]) -> list[Generated]:

@@ -18,7 +18,7 @@ from transformers import AutoModelForMaskedLM, PreTrainedTokenizerBase
 from msp.config import ModelConfig
 from msp.errors import CheckpointError, ConfigError
 from msp.models.frozen_lm import FrozenLM, load_found_lm
-from msp.models.lm_files import LMFiles, find_lm, read_config, read_tokenizer
+from msp.models.lm_files import LMFiles, find_lm, ids_inside_line, read_config, read_tokenizer
 from msp.models.lm_folder import find_folder, weight_files
 from msp.models.precision import resolve_dtype
 
@@ -146,12 +146,7 @@ def whole_words(tokenizer: PreTrainedTokenizerBase) -> dict[int, str]:
     ids = [token for token in range(len(tokenizer)) if token not in special]
     texts = [text.strip() for text in tokenizer.batch_decode([[token] for token in ids])]
     asked = [(token, text) for token, text in zip(ids, texts, strict=True) if text.isalpha()]
-    if not asked:
-        return {}
-    before = tokenizer("a", add_special_tokens=False)["input_ids"]
-    encoded = tokenizer([f"a {text}" for _, text in asked], add_special_tokens=False)["input_ids"]
+    encoded = ids_inside_line(tokenizer, [text for _, text in asked])
     return {
-        token: text
-        for (token, text), row in zip(asked, encoded, strict=True)
-        if list(row) == [*before, token]
+        token: text for (token, text), row in zip(asked, encoded, strict=True) if row == [token]
     }

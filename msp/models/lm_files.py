@@ -169,6 +169,25 @@ def _load_tokenizer(config: ModelConfig, path: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def ids_inside_line(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+    """Return each text's tokens as they are after another word.
+
+    So for every kind of tokenizer, whatever marks its pieces of words carry; where a text's
+    first token would swallow the word before it, its tokens alone.
+    """
+    if not texts:
+        return []
+    before = "a"
+    head, *lines = tokenizer(
+        [before, *(f"{before} {text}" for text in texts)], add_special_tokens=False, verbose=False
+    )["input_ids"]
+    alone = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    return [
+        list(line[len(head) :]) if list(line[: len(head)]) == list(head) else list(own)
+        for line, own in zip(lines, alone, strict=True)
+    ]
+
+
 def read_tokenizer(config: ModelConfig, path: Path) -> PreTrainedTokenizerBase:
     """Return the tokenizer of a checkpoint's folder.
 

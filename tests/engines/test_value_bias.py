@@ -89,7 +89,9 @@ def test_a_row_that_begins_anew_forgets_what_it_had_written() -> None:
 def test_tokens_of_a_value_are_those_it_has_inside_a_line() -> None:
     files = find_lm(ModelConfig(name="builtin"))
     for value, tokens in zip(
-        ("6 pm", "Dr Cutler", "é"), value_tokens(files, ["6 pm", "Dr Cutler", "é"]), strict=True
+        ("6 pm", "Dr Cutler", "é"),
+        value_tokens(files.tokenizer, ["6 pm", "Dr Cutler", "é"]),
+        strict=True,
     ):
         assert files.tokenizer.decode(tokens) == f" {value}"
         line = files.text_ids([f"call {value}"])[0]
