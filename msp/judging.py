@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from msp.models.encoder import SentenceEncoder
     from msp.students.labeller import SeedLabeller
 
+# Kinds of tasks whose labels stand over words.
+_LABELS_WORDS: tuple[Kind, ...] = ("tagging", "parse")
+
 
 def make_scorer(
     config: RunConfig, task: TaskData, evaluation: EvaluationTexts | None = None
@@ -46,7 +49,7 @@ def make_scorer(
     if config.generate.grows:
         return QuestionScorer(config, task, evaluation)
     encoder, labeller = _learned_judges(config, task)
-    labels_words = task.kind in ("tagging", "parse")
+    labels_words = task.kind in _LABELS_WORDS
     return UnitScorer(
         config.denoise,
         encoder,
@@ -133,10 +136,12 @@ def make_relabeller(
     return Relabeller(task, encoder, LMChooser(load_frozen_lm(config.model)), **sizes)
 
 
-def judges_with_models(config: RunConfig) -> bool:
-    """Tell whether a verdict needs an encoder or an LM, and so torch."""
-    with_lm = config.relabel != "none" and config.generate.engine != "scripted"
-    return (config.denoise.needs_encoder and not config.generate.grows) or with_lm
+def judges_with_models(config: RunConfig, kind: Kind) -> bool:
+    """Tell whether a verdict on a kind of task needs encoder, taggers or an LM, and so torch."""
+    if config.relabel != "none" and config.generate.engine != "scripted":
+        return True
+    with_tagger = kind in _LABELS_WORDS and config.denoise.span_agreement > 0.0
+    return (config.denoise.needs_encoder or with_tagger) and not config.generate.grows
 
 
 def _learned_judges(
@@ -169,7 +174,7 @@ def _learned_judges(
 def _target_of(task: TaskData) -> TargetOf:
     if task.kind in WRITTEN:
         return partial(_written_answer, kind=task.kind)
-    if task.kind in ("tagging", "parse"):
+    if task.kind in _LABELS_WORDS:
         return partial(target_of, kind=task.kind, labels=task.tags)
     return labels_as_target
 

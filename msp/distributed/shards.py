@@ -103,7 +103,7 @@ class ShardJudge:
     ) -> None:
         from msp.judging import judges_with_models, make_scorer
 
-        if judges_with_models(config):
+        if judges_with_models(config, task.kind):
             _set_threads(num_threads)
         self._config = config
         self._plan = make_plan(config, task, round_plan)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
-from msp.config import DenoiseConfig
+from msp.config import DenoiseConfig, RunConfig
 from msp.denoise.agreement import SpanRule
 from msp.denoise.scorer import UnitScorer
+from msp.judging import judges_with_models
 from msp.records import Constraint, Example, Generated, Unit
+from msp.tasks.base import Kind
 
 SEEDS = (
     Example("s0", "two nights", ("nights",), {"nights": ("two",)}, "d", "[nights two ] nights"),
@@ -52,3 +55,26 @@ def test_a_text_whose_labels_are_not_found_is_dropped() -> None:
 def test_nothing_to_ask_is_not_asked() -> None:
     assert judged(["", "for one"], 0.8) == (["empty", "missing_value"], [])
     assert judged(["for two people"], 0.4)[0] == [None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "span_agreement", "distance_weight", "with_models"),
+    [
+        ("tagging", 0.8, 0.0, True),
+        ("tagging", 0.0, 0.0, False),
+        ("multilabel", 0.8, 0.0, False),
+        ("multilabel", 0.8, 1.0, True),
+    ],
+)
+def test_a_judge_that_trains_taggers_is_one_with_models(
+    kind: Kind, span_agreement: float, distance_weight: float, with_models: bool
+) -> None:
+    weights = {"distance_weight": distance_weight, "frequency_weight": 1.0 - distance_weight}
+    config = RunConfig.model_validate(
+        {
+            "output_uri": "unused",
+            "task": {"name": "jsonl", "path": "unused"},
+            "denoise": {"span_agreement": span_agreement, "disagreement_weight": 0.0, **weights},
+        }
+    )
+    assert judges_with_models(config, kind) == with_models
