@@ -39,7 +39,7 @@ def stream_batches(
         try:
             payload = store.read(entry.key)
             check_seal(payload, f"{store.uri}/{entry.key}")
-            parquet = pq.ParquetFile(io.BytesIO(payload))
+            parquet = pq.ParquetFile(io.BytesIO(payload), pre_buffer=False)
             missing = [name for name in columns if name not in parquet.schema_arrow.names]
             if missing:
                 raise StorageError(
@@ -47,6 +47,8 @@ def stream_batches(
                     f"{', '.join(parquet.schema_arrow.names)}. It was not written by a run: "
                     "move it elsewhere."
                 )
-            yield from parquet.iter_batches(batch_size=BATCH_ROWS, columns=list(columns))
+            yield from parquet.iter_batches(
+                batch_size=BATCH_ROWS, columns=list(columns), use_threads=False
+            )
         except (pa.ArrowException, OSError) as error:
             raise damaged(f"{store.uri}/{entry.key}", str(error)) from error
