@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ __all__ = ["moto_server"]
 HERE = Path(__file__).parent
 # Three tries of a request: a short burst of faults is outlived, a long one ends the command.
 _ATTEMPTS = "3"
+# Method -> the schedules that hit runs of it unless others are asked for.
+_SEEDS: dict[str, Sequence[int]] = {"msp": range(5), "promptmix": [1], "data_creation": [3]}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,12 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--chaos-seed", type=int, action="append", help="play this schedule; repeatable"
     )
-    group.addoption(
-        "--chaos-method",
-        choices=("msp", "promptmix", "data_creation"),
-        default="msp",
-        help="of the runs",
-    )
+    group.addoption("--chaos-method", choices=tuple(_SEEDS), help="hit runs of this one alone")
     group.addoption("--chaos-table", metavar="FILE", help="write the table as Markdown, too")
 
 
@@ -41,12 +39,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Play the seeds that were asked for; else 0 to 4, and 5 to 104 among the slow tests."""
-    if "chaos_seed" not in metafunc.fixturenames:
+    """Play what was asked for; else a few schedules, and msp's 5 to 104 among the slow tests."""
+    if "chaos_case" not in metafunc.fixturenames:
         return
+    method = metafunc.config.getoption("--chaos-method")
     asked = metafunc.config.getoption("--chaos-seed")
-    slow = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 105)]
-    metafunc.parametrize("chaos_seed", asked or [*range(5), *slow], ids=lambda seed: f"seed{seed}")
+    if asked or method:
+        cases = [(method or "msp", seed) for seed in asked or range(5)]
+    else:
+        cases = [(name, seed) for name, seeds in _SEEDS.items() for seed in seeds]
+    slow = [(method or "msp", seed) for seed in range(5, 105) if not asked]
+    marked = [pytest.param(case, marks=pytest.mark.slow) for case in slow]
+    metafunc.parametrize("chaos_case", [*cases, *marked], ids=lambda case: f"{case[0]}-{case[1]}")
 
 
 def pytest_terminal_summary(
@@ -83,13 +87,13 @@ def stage(moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="module")
-def template(request: pytest.FixtureRequest, plants_path: Path, questions_path: Path) -> str:
-    """The config of the runs that are hit; all methods make as many shards."""
+def templates(plants_path: Path, questions_path: Path) -> dict[str, str]:
+    """Method -> the config of the runs of it that are hit; all make as many shards."""
     return {
         "msp": CONFIG,
         "promptmix": PROMPTMIX.replace("DATA", str(plants_path)),
         "data_creation": GROWN.replace("DATA", str(questions_path)),
-    }[request.config.getoption("--chaos-method")]
+    }
 
 
 @pytest.fixture(scope="module")
@@ -112,16 +116,24 @@ def questions_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def unbroken(
-    stage: Stage, moto_server: S3Server, tmp_path_factory: pytest.TempPathFactory, template: str
-) -> Record:
-    """What the run leaves when nothing happens to it."""
-    outcome, record = play(
-        Schedule(-1, "folder", ()),
-        stage=stage,
-        folder=tmp_path_factory.mktemp("unbroken"),
-        server=moto_server,
-        unbroken=None,
-        config=template,
-    )
-    assert outcome.num_starts == 1 and outcome.made_again == 0
-    return record
+    stage: Stage,
+    moto_server: S3Server,
+    tmp_path_factory: pytest.TempPathFactory,
+    templates: dict[str, str],
+) -> Callable[[str], Record]:
+    """Return what a method's run leaves when nothing happens to it; each runs once."""
+
+    @cache
+    def record_of_method(method: str) -> Record:
+        outcome, record = play(
+            Schedule(-1, "folder", ()),
+            stage=stage,
+            folder=tmp_path_factory.mktemp("unbroken"),
+            server=moto_server,
+            unbroken=None,
+            config=templates[method],
+        )
+        assert outcome.num_starts == 1 and outcome.made_again == 0
+        return record
+
+    return record_of_method

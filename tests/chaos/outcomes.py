@@ -46,6 +46,7 @@ class Outcome:
         num_shards: that the run has.
         faults_of_manifest: what was wrong with it while it was there.
         seconds: wall time.
+        method: what made the candidates.
     """
 
     schedule: Schedule
@@ -58,6 +59,7 @@ class Outcome:
     num_shards: int
     faults_of_manifest: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    method: str = "msp"
 
     @property
     def made_again(self) -> float:
@@ -109,6 +111,10 @@ def manifest_faults(store: ObjectStore, num_shards: int) -> list[str]:
 def markdown(outcomes: Iterable[Outcome]) -> str:
     """Return a table with a line for each kind of fault, and the sums over all schedules."""
     found = list(outcomes)
+    seeds: dict[str, list[int]] = {}
+    for outcome in found:
+        seeds.setdefault(outcome.method, []).append(outcome.schedule.seed)
+    played = "; ".join(f"{method}: seeds {_ranges(those)}" for method, those in seeds.items())
     injected = sum((o.injected for o in found), Counter())
     begun, shards = sum(o.num_begun for o in found), sum(o.num_shards for o in found)
     most = max((o.made_again for o in found), default=0.0)
@@ -116,7 +122,7 @@ def markdown(outcomes: Iterable[Outcome]) -> str:
     lines += [f"| {kind} | {injected[kind]} |" for kind in KINDS]
     lines += [f"| all | {injected.total()} |", "", "| over all schedules | |", "|---|---|"]
     lines += [
-        f"| schedules | {len(found)} (seeds {_ranges(o.schedule.seed for o in found)}) |",
+        f"| schedules | {len(found)} ({played}) |",
         f"| starts of the command | {sum(o.num_starts for o in found)} |",
         f"| ids lost | {sum(o.num_lost for o in found)} |",
         f"| ids doubled | {sum(o.num_doubled for o in found)} |",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,12 +21,11 @@ pytestmark = pytest.mark.ray
 def test_a_fresh_cluster_on_the_same_output_finishes_the_run(
     num_before: int,
     stage: Stage,
-    unbroken: Record,
+    unbroken: Callable[[str], Record],
     moto_server: S3Server,
-    template: str,
     tmp_path: Path,
 ) -> None:
-    with scene_of(Schedule(-1, "s3", ()), tmp_path, moto_server, template) as scene:
+    with scene_of(Schedule(-1, "s3", ()), tmp_path, moto_server) as scene:
         first = Driver(scene.config, stage.address)
         lost = stage.address
         while num_committed(scene.store) < num_before:
@@ -37,6 +37,6 @@ def test_a_fresh_cluster_on_the_same_output_finishes_the_run(
         assert stage.address != lost
         assert retried.wait() == 0, retried.said()
         found = record_of(scene.store)
-        assert differences(found, unbroken) == (0, 0) and not found.num_doubled
+        assert differences(found, unbroken("msp")) == (0, 0) and not found.num_doubled
         # What was committed before is not begun again, but what was on its way may be.
         assert begun(scene.store.uri).total() < 2 * NUM_SHARDS
