@@ -46,7 +46,7 @@ def make_scorer(
     Raises:
         CheckpointError: the encoder is not there.
     """
-    if config.generate.grows:
+    if task.questions is not None:
         return QuestionScorer(config, task, evaluation)
     encoder, labeller = _learned_judges(config, task)
     labels_words = task.kind in _LABELS_WORDS
@@ -141,7 +141,7 @@ def judges_with_models(config: RunConfig, kind: Kind) -> bool:
     if config.relabel != "none" and config.generate.engine != "scripted":
         return True
     with_tagger = kind in _LABELS_WORDS and config.denoise.span_agreement > 0.0
-    return (config.denoise.needs_encoder or with_tagger) and not config.generate.grows
+    return (config.denoise.needs_encoder or with_tagger) and kind != "choice"
 
 
 def _learned_judges(
@@ -199,7 +199,7 @@ def evaluation_texts(config: RunConfig, task: TaskData) -> EvaluationTexts:
     further = chain.from_iterable(task.also_test.values())
     own = (example.text for example in chain(task.dev, task.test, further))
     texts = chain(own, read_evaluation_texts(config.denoise.decontaminate))
-    if not config.generate.grows:
+    if task.questions is None:
         return EvaluationTexts(texts)
     held = list(texts)
     return EvaluationTexts(held, near=NearTexts(config.denoise, held))

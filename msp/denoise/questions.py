@@ -25,7 +25,7 @@ class QuestionScorer:
     """Judges the replies of units; a unit has as many candidates as its replies have pieces.
 
     Args:
-        config: ``generate.data_creation`` and ``denoise``, of which the noise score has no say.
+        config: ``generate`` and ``denoise``, of which the noise score has no say.
         task: its seed examples and the form of its questions.
         evaluation: texts that no candidate may hold.
     """
@@ -70,7 +70,7 @@ class QuestionScorer:
 
     def _pieces_of(self, reply: Generated, asked: Sequence[str]) -> list[Piece]:
         generate = self._config.generate
-        if generate.data_creation.format == "lines":
+        if not generate.grows or generate.data_creation.format == "lines":
             is_cut = reply.num_tokens >= generate.max_new_tokens
             return [piece_of_line(reply.text, self._form, asked, is_cut=is_cut)]
         whole = opening(asked, self._form) + reply.text

@@ -32,6 +32,7 @@ from msp.prompts.checkpoint import (
     save_prompts,
 )
 from msp.prompts.encode import ExampleEncoder
+from msp.prompts.question_text import with_lines
 from msp.prompts.soft import SoftPrompts
 from msp.storage.damage import check_prompts
 from msp.storage.seal import check_seal
@@ -69,6 +70,7 @@ def tune_prompts(
         check_prompts(store)
         tuning: dict[str, Any] = read_meta(store)["tuning"]
         return tuning
+    task = with_lines(task)
     files = find_lm(tuning_model(config))
     _check_fit(config, task, files)
     state = load_state(store)

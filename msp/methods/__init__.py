@@ -42,6 +42,7 @@ from msp.methods.quota import QuotaPlan
 from msp.methods.rounds import QuotaRounds, RoundPlan, Rounds, first_round
 from msp.methods.thesaurus import database_hash
 from msp.models.lm_folder import find_folder, folder_hash
+from msp.prompts.question_text import with_lines
 from msp.tasks.base import TaskData
 
 __all__ = [
@@ -67,10 +68,10 @@ __all__ = [
 
 # generate.method -> the method; a new one is a line here and in GenerateConfig.
 METHODS: dict[str, Method] = {
-    "msp": Method(with_soft_prompts, tunes_prompts=True),
-    "hard_prompt": Method(with_text_alone),
-    "softsrv": Method(with_soft_prompts, tunes_prompts=True, rewrites=True),
-    "in_context": Method(in_context, planned=shots_planned),
+    "msp": Method(with_soft_prompts, tunes_prompts=True, writes_questions=True),
+    "hard_prompt": Method(with_text_alone, writes_questions=True),
+    "softsrv": Method(with_soft_prompts, tunes_prompts=True, rewrites=True, writes_questions=True),
+    "in_context": Method(in_context, planned=shots_planned, writes_questions=True),
     "eda": Method(open_eda, rewrites=True),
     "paraphrase": Method(
         open_paraphrase, rewrites=True, check=check_paraphrase, checkpoints=("helper_model",)
@@ -91,7 +92,7 @@ METHODS: dict[str, Method] = {
     "soft_prompt": Method(writes_nothing, open_fit=open_direct_fit, is_direct=True),
     "promptmix": Method(mixed_in_words),
     "promptmix_soft": Method(mixed_softly, tunes_prompts=True),
-    "data_creation": Method(created, check=check_fits),
+    "data_creation": Method(created, check=check_fits, writes_questions=True),
 }
 
 
@@ -177,14 +178,17 @@ def make_plan(config: RunConfig, task: TaskData, round_plan: RoundPlan | None = 
         UserError: the config asks for what the task's seed examples cannot give.
     """
     method = find_method(config)
+    if task.questions is not None and not method.writes_questions:
+        able = [name for name, one in METHODS.items() if one.writes_questions]
+        raise ConfigError(
+            f"generate.method is {config.generate.method}, but the examples of {config.task.name} "
+            f"are questions with options, which it cannot write; set it to one of "
+            f"{', '.join(able)}."
+        )
     if config.generate.grows:
         plan = round_plan or grown_rounds(config, task).first()
         return DataCreationPlan(config, task, plan)
-    if task.kind == "choice":
-        raise ConfigError(
-            f"generate.method is {config.generate.method}, but the examples of {config.task.name} "
-            "are questions with options, which it cannot write; set it to data_creation."
-        )
+    task = with_lines(task)
     config, mixes = method.planned(config), config.generate.mixes
     if config.generate.num_synthetic is None:
         if mixes:

@@ -126,6 +126,7 @@ class Method:
         checkpoints: settings of ``generate`` that name checkpoints; their content defines a run.
         open_fit: opens the model that it learns for itself, if it does; imports what is
             heavy itself.
+        writes_questions: whether it can write questions with options, too.
         is_direct: whether what it learns answers the task itself. Then nothing is generated,
             and its answers stand where the augmented student's would.
     """
@@ -137,6 +138,7 @@ class Method:
     check: Callable[[RunConfig, TaskData], None] = lambda config, task: None
     checkpoints: tuple[str, ...] = ()
     open_fit: Callable[[Opening], Fit] | None = None
+    writes_questions: bool = False
     is_direct: bool = False
 
 

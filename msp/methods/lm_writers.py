@@ -13,6 +13,7 @@ from msp.methods import forms
 from msp.methods.base import Opening, Writer
 from msp.methods.writing import ContextForm, UnitWriter
 from msp.prompts.mixed_text import render_mix
+from msp.prompts.question_text import with_lines
 from msp.records import Constraint, Example, Generated, Unit
 from msp.storage import layout
 from msp.tasks.ontology import Ontology
@@ -147,7 +148,7 @@ def _vectors(opening: Opening, soft: SoftPrompts) -> UnitVectors | None:
         return None
     from msp.methods.unit_vectors import UnitVectors
 
-    vectors = UnitVectors(opening.config, opening.task.seeds)
+    vectors = UnitVectors(opening.config, with_lines(opening.task).seeds)
     if vectors.size != soft.contextual.sizes.vector_size:
         raise CheckpointError(
             f"prompts at {opening.store.uri}/prompts were tuned for embeddings of "
@@ -163,7 +164,7 @@ def _prompts(opening: Opening, lm: FrozenLM) -> SoftPrompts:
     from msp.prompts.initialisers import initial_prompts
 
     if opening.untuned and not opening.store.exists(layout.PROMPTS_JSON):
-        config, task = opening.config, opening.task
+        config, task = opening.config, with_lines(opening.task)
         return initial_prompts(
             lm, task.ontology, config.prompts, seed=config.seed, examples=task.seeds
         )

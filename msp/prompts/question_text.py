@@ -4,7 +4,8 @@ An engine writes one line, so a list of objects in one line is how a reply holds
 several questions. The list's second object is opened here as far as it is decided:
 where options are fixed, the right one stands before the question, which is then
 written for it (LLM Data Creation, arXiv 2310.20111, section 3.2). An LM that has
-never seen JSON may write one question a reply instead, as a line of fields.
+never seen JSON may write one question a reply instead, as a line of fields; and so do
+methods that know texts alone, for which a question is its line.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import replace
 
 from msp.prompts.text import render_context
 from msp.records import Example, Unit
-from msp.tasks.base import QuestionForm
+from msp.tasks.base import QuestionForm, TaskData
 from msp.tasks.ontology import Ontology
 from msp.tasks.questions import ChoiceQuestion
 
@@ -58,7 +59,7 @@ def render_lines(
         form: what questions of the task are like.
         ontology: the task's.
     """
-    shown = [replace(example, text=_line(example, form)) for example in exemplars]
+    shown = _spelled(exemplars, form)
     return render_context(
         unit.constraint,
         shown,
@@ -68,6 +69,22 @@ def render_lines(
         if num_fields(form) > 1
         else (),
     )
+
+
+def with_lines(task: TaskData) -> TaskData:
+    """Return the task whose examples' texts are what an LM writes: of questions, their lines.
+
+    So soft prompts are tuned on whole questions, and whoever shows one shows all of it; tasks
+    without questions are as they were.
+    """
+    form = task.questions
+    if form is None:
+        return task
+    return replace(task, seeds=_spelled(task.seeds, form), dev=_spelled(task.dev, form))
+
+
+def _spelled(examples: Sequence[Example], form: QuestionForm) -> tuple[Example, ...]:
+    return tuple(replace(example, text=_line(example, form)) for example in examples)
 
 
 def num_fields(form: QuestionForm) -> int:

@@ -111,12 +111,18 @@ def build_task(
     )
 
 
+def _num_chars(example: Example, kind: Kind) -> int:
+    """Return an example's length, a question's with its context and options."""
+    beside = len(example.target or "") if kind == "choice" else 0
+    return len(example.text) + beside
+
+
 def _without_long_texts(parts: Parts, limit: int | None) -> tuple[Parts, str]:
     """Return the parts without longer seed and dev examples, and a note on these."""
     if limit is None:
         return parts, ""
     training, dev = (
-        tuple(example for example in split if len(example.text) <= limit)
+        tuple(example for example in split if _num_chars(example, parts.kind) <= limit)
         for split in (parts.training, parts.dev)
     )
     before = len(parts.training) + len(parts.dev)

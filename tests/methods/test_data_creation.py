@@ -128,9 +128,11 @@ def test_an_example_of_another_form_is_refused(
 def test_method_and_task_go_together(folder: Path, plants_path: Path) -> None:
     config = run_config(folder, "csqa")
     other = config.model_copy(
-        update={"generate": config.generate.model_copy(update={"method": "msp"})}
+        update={"generate": config.generate.model_copy(update={"method": "eda"})}
     )
-    with pytest.raises(ConfigError, match="questions with options, which it cannot write"):
+    with pytest.raises(
+        ConfigError, match="questions with options, which it cannot write; set it to one of msp,"
+    ):
         first_unit(other)
     task = load_task(
         config.task.model_copy(update={"name": "jsonl", "path": str(plants_path)}), seed=13
