@@ -12,6 +12,7 @@ from servers import S3Server, moto_server
 from msp.cli import app, guarded
 from msp.config import RunConfig
 from msp.distributed.estimate import estimate_run
+from msp.errors import ConfigError
 from msp.storage.store import open_store
 
 __all__ = ["moto_server"]
@@ -71,3 +72,16 @@ def test_a_config_that_a_run_refuses_is_refused(
     path.write_text(f"output_uri: {tmp_path}/out\ntask: {{name: jsonl, path: gone.jsonl}}\n")
     assert guarded(lambda: app(["estimate", str(path)], standalone_mode=False)) == 2
     assert "gone.jsonl" in capsys.readouterr().err
+
+
+def test_a_set_that_grows_from_what_it_keeps_is_not_estimated(tmp_path: Path) -> None:
+    grown = RunConfig.model_validate(
+        {
+            "output_uri": str(tmp_path / "out"),
+            "task": {"name": "strategyqa", "path": "unread"},
+            "generate": {"method": "data_creation", "num_synthetic": 100},
+        }
+    )
+    with pytest.raises(ConfigError, match="shows only as it grows; run it with a small"):
+        estimate_run(grown)
+    assert not list(tmp_path.iterdir())

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 from review_runs import candidate_rows, finish, make_run, run_config
 
+from msp.config import RunConfig
 from msp.errors import ConfigError, HeldError, TaskDataError, UserError
 from msp.records import CANDIDATES_SCHEMA, Candidate, Constraint, Unit, unit_row
-from msp.review import queue
+from msp.review import opened, queue
 from msp.review.desk import Desk, RequestError
+from msp.review.gold import load_reviewed_task
 from msp.review.labelling import Reviewable, accepted_example, corrected_example
 from msp.review.opened import open_finished
 from msp.review.queue import KEPT_PER_TURN
@@ -185,6 +187,17 @@ def test_a_run_whose_data_is_gone_is_refused_and_says_why(tmp_path: Path) -> Non
     (tmp_path / "mine.jsonl").rename(tmp_path / "moved.jsonl")
     with pytest.raises(ConfigError, match=r"cannot be read here.*mine\.jsonl"):
         open_finished(store.uri)
+
+
+def test_a_run_of_questions_with_options_is_refused(
+    reviewed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_questions(config: RunConfig) -> TaskData:
+        return replace(load_reviewed_task(config), kind="choice")
+
+    monkeypatch.setattr(opened, "load_reviewed_task", load_questions)
+    with pytest.raises(ConfigError, match="questions with options, which the page"):
+        open_finished(str(reviewed))
 
 
 def test_changed_data_is_said_and_its_seed_examples_are_not_shown(tmp_path: Path) -> None:
