@@ -96,6 +96,10 @@ class TuneConfig(Section):
     num_epochs: NonNegativeInt = Field(12, description="0 leaves the prompts as initialised")
     batch_size: PositiveInt = Field(16, description="examples per optimiser step, over all workers")
     learning_rate: PositiveFloat = 0.01
+    instruction: bool = Field(
+        True,
+        description="tune the instruction prompt, too; false: it stays the text that it starts as",
+    )
     fit_learning_rate: PositiveFloat | None = Field(
         None,
         description="of a model that a method learns itself (clm, dexperts, cvae, fine_tune); "

@@ -43,7 +43,7 @@ def start_deepspeed(
     deepspeed.ops.__compatible_ops__ = {}
     engine, *_ = deepspeed.initialize(
         model=objective,
-        model_parameters=[p for p in soft.parameters() if p.requires_grad],
+        model_parameters=[parameter for _, parameter in _learned(soft)],
         config=deepspeed_config(config, is_bfloat16=is_bfloat16),
     )
     return engine
@@ -99,7 +99,7 @@ def read_moments(engine: Any, soft: nn.Module) -> dict[str, Tensor]:
     from deepspeed.utils import safe_get_full_optimizer_state
 
     tensors = {}
-    for name, parameter in soft.named_parameters():
+    for name, parameter in _learned(soft):
         for moment in MOMENTS:
             full = safe_get_full_optimizer_state(parameter, moment)
             if full is None:
@@ -119,7 +119,7 @@ def write_learned(
     """
     from deepspeed.utils import safe_get_full_fp32_param
 
-    for name, parameter in soft.named_parameters():
+    for name, parameter in _learned(soft):
         if safe_get_full_fp32_param(parameter) is None:
             parameter.data.copy_(tensors[name])
         else:
@@ -129,13 +129,17 @@ def write_learned(
     adam = _adam(engine)
     for state in adam.state.values():
         state["step"] = torch.full_like(state["step"], step)
-    for name, parameter in soft.named_parameters():
+    for name, parameter in _learned(soft):
         for moment in MOMENTS:
             value = tensors[f"{moment}.{name}"]
             if parameter in adam.state:
                 adam.state[parameter][moment].copy_(value)
             else:
                 _set_full(parameter, value, moment)
+
+
+def _learned(soft: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    return [(name, p) for name, p in soft.named_parameters() if p.requires_grad]
 
 
 def _set_full(parameter: Tensor, value: Tensor, moment: str | None) -> None:

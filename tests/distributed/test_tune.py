@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 import ray
+import torch
 
 from msp.config import ModelConfig, RunConfig
 from msp.distributed import tune_state
@@ -206,6 +207,33 @@ def test_prompts_computed_from_examples_are_tuned_and_outlive_a_killed_worker(
     lm = load_frozen_lm(ModelConfig(name=str(tiny_llama_path), dtype="float32"), device="cpu")
     soft = load_prompts(open_store(str(tmp_path)), lm)
     assert soft.contextual is not None and soft.contextual.sizes.length == 4
+
+
+def test_an_instruction_prompt_that_is_not_tuned_stays_and_the_rest_learns(
+    local_ray: None, tiny_llama_path: Path, tmp_path: Path
+) -> None:
+    def config(name: str, **tune: Any) -> RunConfig:
+        settings = {"num_epochs": 6, "instruction": False, **tune}
+        return make_config(tmp_path / name, tiny_llama_path, **settings)
+
+    whole = tuned(config("whole"))
+    folder = tmp_path / "broken"
+    thread = when_epochs_are_committed(
+        folder, 2, lambda: os.kill(train_workers(os.getpid())[-1], signal.SIGKILL)
+    )
+    broken = tuned(config("broken", zero_stage=3, num_workers=2, max_failures=1))
+    thread.join()
+    assert curve(broken) == pytest.approx(curve(whole), abs=1e-5)
+    losses = [record["dev_loss"] for record in whole["curve"]]
+    assert min(losses) < losses[0] - 0.1
+    tuned(config("start", num_epochs=0))
+    lm = load_frozen_lm(ModelConfig(name=str(tiny_llama_path), dtype="float32"), device="cpu")
+    start, *learned = (
+        load_prompts(open_store(str(tmp_path / name)), lm) for name in ("start", "whole", "broken")
+    )
+    for soft in learned:
+        assert soft.instruction.tolist() == start.instruction.tolist()
+        assert not torch.equal(soft.attributes, start.attributes)
 
 
 DRIVER = """
