@@ -79,7 +79,9 @@ def tune_prompts(
             _run_workers(TuneJob(config, task, store))
         state = load_state(store)
     soft = _best_prompts(config, task, store, state, files=files)
-    num_parameters = sum(parameter.numel() for parameter in soft.parameters())
+    if not config.tune.instruction:
+        soft.fix_instruction()
+    num_parameters = sum(p.numel() for p in soft.parameters() if p.requires_grad)
     metrics = tuning_metrics(state, config.tune, num_parameters=num_parameters)
     save_prompts(store, soft, describe_prompts(config, files, task.ontology, metrics))
     drop_state(store)

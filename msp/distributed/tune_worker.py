@@ -63,9 +63,8 @@ class Tuner:
             seed=job.config.seed,
             examples=job.task.seeds,
         )
-        self._soft.instruction.requires_grad_(
-            job.config.tune.instruction and self._soft.instruction.numel() > 0
-        )
+        if not job.config.tune.instruction:
+            self._soft.fix_instruction()
         self._state = load_state(job.store)
         dev = sample_dev(job.task.dev, job.config.tune.max_dev_examples, seed=job.config.seed)
         self._dev = self._encoder.encode(dev, epoch=0)

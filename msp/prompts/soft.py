@@ -86,6 +86,10 @@ class SoftPrompts(nn.Module):
     def _whole(embeddings: Tensor) -> MixedPrompt:
         return MixedPrompt(embeddings, full_mask(embeddings))
 
+    def fix_instruction(self) -> None:
+        """Leave the instruction prompt as it is; the rest goes on learning."""
+        self.instruction.requires_grad_(False)
+
     @property
     def reads_text(self) -> bool:
         """Whether a mixture depends on the text after it."""

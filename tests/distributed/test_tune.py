@@ -226,6 +226,7 @@ def test_an_instruction_prompt_that_is_not_tuned_stays_and_the_rest_learns(
     assert curve(broken) == pytest.approx(curve(whole), abs=1e-5)
     losses = [record["dev_loss"] for record in whole["curve"]]
     assert min(losses) < losses[0] - 0.1
+    assert whole["num_parameters"] == 4 * 4 * 32
     tuned(config("start", num_epochs=0))
     lm = load_frozen_lm(ModelConfig(name=str(tiny_llama_path), dtype="float32"), device="cpu")
     start, *learned = (
