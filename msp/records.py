@@ -6,14 +6,20 @@ nothing but this file to understand it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from itertools import combinations
 from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 Split = Literal["seed", "dev", "test"]
+
+# Words in a row that are tried as a name that is written as one.
+_MOST_WORDS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +40,26 @@ class Attribute:
     def words(self) -> str:
         """The name as a person would write it: ``check_in`` -> ``check in``.
 
-        What TOPv2 puts before a name, ``IN:`` or ``SL:``, is not part of it.
+        What TOPv2 puts before a name, ``IN:`` or ``SL:``, is not part of it. A name of several
+        words in one (``musicgenre``) is taken apart where its description has them in a row.
         """
         name = self.name.removeprefix("IN:").removeprefix("SL:")
-        return " ".join(name.replace("_", " ").replace("-", " ").split()).lower()
+        words = " ".join(name.replace("_", " ").replace("-", " ").split()).lower()
+        return words if " " in words else _apart(words, self.description)
 
     @property
     def is_described(self) -> bool:
         """Whether the description says more than the name."""
         return self.description.strip().lower() not in (self.name.lower(), self.words)
+
+
+@lru_cache(maxsize=4096)
+def _apart(name: str, description: str) -> str:
+    words = re.findall(r"\w+", description.lower())
+    for start, end in combinations(range(len(words) + 1), 2):
+        if 1 < end - start <= _MOST_WORDS and "".join(words[start:end]) == name:
+            return " ".join(words[start:end])
+    return name
 
 
 @dataclass(frozen=True, slots=True)

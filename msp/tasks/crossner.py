@@ -47,7 +47,7 @@ _TYPES = {
         "theory": "a theory",
     },
     "music": {
-        "musicalartist": "a musician or singer",
+        "musicalartist": "a musical artist, such as a singer",
         "band": "a band",
         "album": "an album",
         "song": "a song",

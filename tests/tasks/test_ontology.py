@@ -44,6 +44,23 @@ def test_a_missing_description_is_the_name_in_words(tmp_path: Path) -> None:
     assert ontology.slots[0].description == "who is greeted"
 
 
+@pytest.mark.parametrize(
+    ("name", "description", "words"),
+    [
+        ("check_in", "arriving", "check in"),
+        ("IN:GET_REMINDER", "", "get reminder"),
+        ("musicgenre", "a Music genre", "music genre"),
+        ("musicgenre", "a genre of music", "musicgenre"),
+        ("wifi", "wi-fi in the room", "wi fi"),
+        ("event", "an event", "event"),
+    ],
+)
+def test_a_name_in_words_is_taken_apart_where_name_or_description_show_how(
+    name: str, description: str, words: str
+) -> None:
+    assert Attribute(name, description).words == words
+
+
 def test_a_domain_knows_its_own_attributes_and_the_general_ones(tmp_path: Path) -> None:
     ontology = load_ontology(written(tmp_path, FULL))
     assert list(ontology.domains) == ["shop", "bank", "hotel"]
