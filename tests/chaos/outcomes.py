@@ -114,7 +114,7 @@ def markdown(outcomes: Iterable[Outcome]) -> str:
     seeds: dict[str, list[int]] = {}
     for outcome in found:
         seeds.setdefault(outcome.method, []).append(outcome.schedule.seed)
-    played = "; ".join(f"{method}: seeds {_ranges(those)}" for method, those in seeds.items())
+    played = "; ".join(f"{method}: {_ranges(those)}" for method, those in seeds.items())
     injected = sum((o.injected for o in found), Counter())
     begun, shards = sum(o.num_begun for o in found), sum(o.num_shards for o in found)
     most = max((o.made_again for o in found), default=0.0)
@@ -122,7 +122,7 @@ def markdown(outcomes: Iterable[Outcome]) -> str:
     lines += [f"| {kind} | {injected[kind]} |" for kind in KINDS]
     lines += [f"| all | {injected.total()} |", "", "| over all schedules | |", "|---|---|"]
     lines += [
-        f"| schedules | {len(found)} ({played}) |",
+        f"| schedules | {len(found)} (seeds of {played}) |",
         f"| starts of the command | {sum(o.num_starts for o in found)} |",
         f"| ids lost | {sum(o.num_lost for o in found)} |",
         f"| ids doubled | {sum(o.num_doubled for o in found)} |",
@@ -136,7 +136,7 @@ def markdown(outcomes: Iterable[Outcome]) -> str:
 
 def _ranges(seeds: Iterable[int]) -> str:
     ordered = sorted(seeds)
-    if ordered and ordered == list(range(ordered[0], ordered[-1] + 1)):
+    if len(ordered) > 1 and ordered == list(range(ordered[0], ordered[-1] + 1)):
         return f"{ordered[0]} to {ordered[-1]}"
     return ", ".join(map(str, ordered))
 
