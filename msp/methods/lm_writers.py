@@ -35,6 +35,7 @@ def with_soft_prompts(opening: Opening) -> UnitWriter:
     config, ontology = opening.config, opening.task.ontology
     if config.generate.engine == "scripted":
         return UnitWriter(config, ontology)
+    opening = replace(opening, task=with_lines(opening.task))
     lm = frozen_lm(opening)
     soft = _prompts(opening, lm)
     return UnitWriter(config, ontology, lm=lm, soft=soft, vectors=_vectors(opening, soft))
@@ -148,7 +149,7 @@ def _vectors(opening: Opening, soft: SoftPrompts) -> UnitVectors | None:
         return None
     from msp.methods.unit_vectors import UnitVectors
 
-    vectors = UnitVectors(opening.config, with_lines(opening.task).seeds)
+    vectors = UnitVectors(opening.config, opening.task.seeds)
     if vectors.size != soft.contextual.sizes.vector_size:
         raise CheckpointError(
             f"prompts at {opening.store.uri}/prompts were tuned for embeddings of "
@@ -164,7 +165,7 @@ def _prompts(opening: Opening, lm: FrozenLM) -> SoftPrompts:
     from msp.prompts.initialisers import initial_prompts
 
     if opening.untuned and not opening.store.exists(layout.PROMPTS_JSON):
-        config, task = opening.config, with_lines(opening.task)
+        config, task = opening.config, opening.task
         return initial_prompts(
             lm, task.ontology, config.prompts, seed=config.seed, examples=task.seeds
         )
